@@ -1,0 +1,111 @@
+"""Events: what a view holds, what it leaves to the JSON, and which types have one."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import msgspec
+import pytest
+
+from finalstop.core.events import (
+    KNOWN_TYPES,
+    Block,
+    BlockDelta,
+    BlockStart,
+    BlockStop,
+    Delta,
+    Entry,
+    Event,
+    Known,
+    MessageDelta,
+    MessageHead,
+    MessageStart,
+    MessageStop,
+    Ping,
+    StopView,
+    Unknown,
+    UpstreamError,
+    UsageView,
+)
+from tests import builders as b
+
+# event, the view of it
+VIEWS = [
+    (b.message_start(), MessageStart(MessageHead("msg_1", b.MODEL, UsageView(12, 1)))),
+    (b.message_start(model="m", usage=None), MessageStart(MessageHead("msg_1", "m"))),
+    (b.text_start(3), BlockStart(3, Block("text", text=""))),
+    (b.tool_start(1), BlockStart(1, Block("tool_use", "toolu_1", "get_weather"))),
+    (b.block_start(0, "container_upload", x=[]), BlockStart(0, Block("container_upload"))),
+    (b.block_start(0, "not_yet_invented"), BlockStart(0, Block("not_yet_invented"))),
+    (b.text_delta("hé"), BlockDelta(0, Delta("text_delta", text="hé"))),
+    (b.thinking_delta("hm", 2), BlockDelta(2, Delta("thinking_delta", thinking="hm"))),
+    (b.input_json_delta('{"a'), BlockDelta(0, Delta("input_json_delta", partial_json='{"a'))),
+    (b.signature_delta(), BlockDelta(0, Delta("signature_delta"))),
+    (b.citations_delta(), BlockDelta(0, Delta("citations_delta"))),
+    (b.block_delta(0, "not_yet_invented", x=1), BlockDelta(0, Delta("not_yet_invented"))),
+    (b.block_stop(4), BlockStop(4)),
+    (b.message_delta(None), MessageDelta(StopView(), UsageView(output_tokens=7))),
+    (b.message_delta("refusal", usage=None), MessageDelta(StopView("refusal"))),
+    (b.message_stop(), MessageStop()),
+    (b.ping(), Ping()),
+    (b.error(request_id="req_1"), UpstreamError(b.OVERLOADED, "req_1")),
+    (b.unknown("heartbeat", n=1), Unknown("heartbeat")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("event", "view"), VIEWS, ids=lambda it: getattr(it, "type", ""))
+def test_a_view_holds_what_a_relay_decides_by(event, view):
+    assert event.payload == view
+
+
+@pytest.mark.parametrize("event", [event for event, _ in VIEWS], ids=lambda it: it.type)
+def test_the_type_of_an_event_is_the_type_in_its_json(event):
+    assert msgspec.json.decode(event.json)["type"] == event.type
+
+
+def test_what_a_view_leaves_out_is_still_in_the_json():
+    event = b.block_delta(0, "text_delta", text="x", surprise={"deep": [1]})
+    assert b'"surprise":{"deep":[1]}' in event.json
+
+
+def test_every_view_has_its_type_among_the_known_ones():
+    tags = {view.__struct_config__.tag for view in get_args(Known)}
+    assert tags == KNOWN_TYPES
+
+
+def test_each_known_type_is_shown_above():
+    assert {event.type for event, _ in VIEWS} >= KNOWN_TYPES
+
+
+# A known type of the wrong shape; the JSON path that the refusal must name.
+WRONG_SHAPES = [
+    ({"type": "message_start"}, "message"),
+    ({"type": "content_block_start", "index": 0}, "content_block"),
+    ({"type": "content_block_start", "index": 0, "content_block": {}}, "type"),
+    ({"type": "content_block_delta", "index": "0", "delta": {"type": "text_delta"}}, "index"),
+    ({"type": "content_block_stop"}, "index"),
+    ({"type": "message_delta", "delta": {"stop_reason": 1}}, "stop_reason"),
+    ({"type": "error", "error": "Overloaded"}, "error"),
+]
+
+
+@pytest.mark.parametrize(("body", "path"), WRONG_SHAPES)
+def test_a_known_type_of_the_wrong_shape_has_no_view(body, path):
+    with pytest.raises(msgspec.ValidationError, match=path):
+        b.event(body)
+
+
+@pytest.mark.parametrize("view", [view for _, view in VIEWS], ids=lambda it: type(it).__name__)
+def test_facts_are_frozen(view):
+    with pytest.raises(AttributeError, match="immutable"):
+        view.type = "other"
+
+
+@pytest.mark.parametrize(("epoch", "seq", "id_"), [(1, 1, "1-1"), (3, 1207, "3-1207")])
+def test_an_entry_id_is_its_epoch_and_its_sequence_number(epoch, seq, id_):
+    assert Entry(epoch, seq, b.ping()).id == id_
+
+
+def test_an_event_is_the_same_fact_when_its_parts_are():
+    assert Event("ping", Ping(), b'{"type":"ping"}') == b.ping()
+    assert Event("ping", Ping(), b'{"type": "ping"}') != b.ping()

@@ -1,0 +1,283 @@
+"""The native language: server-sent events of the Anthropic Messages API, both ways.
+
+Spec: https://platform.claude.com/docs/en/build-with-claude/streaming and .../api/errors, version
+2026-10-21, read 2026-11-22. Encoding passes on what came: an event's JSON is never serialised
+again. Decoding takes the one look at it that finds bad JSON and tells the lifecycle what it must
+know. This module may not know what order events belong in, or whether a stream is over.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import timegm
+from collections.abc import Mapping
+from email.utils import parsedate_tz
+from math import isfinite
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from finalstop.core.endings import Refusal, error_type_of
+from finalstop.core.events import (
+    KNOWN_TYPES,
+    BlockDelta,
+    BlockStart,
+    BlockStop,
+    Entry,
+    Event,
+    Known,
+    MessageDelta,
+    MessageStart,
+    MessageStop,
+    Ping,
+    Unknown,
+    UpstreamError,
+)
+from finalstop.core.receipt import Ended
+from finalstop.wire.sse import Frame, encode_frame
+
+# How much of a body that is not an API error is told: enough to recognise a proxy by its words.
+EXCERPT_CHARACTERS: Final = 200
+BAD_GATEWAY: Final = 502
+
+# What reading bytes as JSON can raise; a too deep nesting is the RecursionError, and a number of
+# thousands of digits the ValueError (which UnicodeDecodeError is as well).
+UNREADABLE: Final = (msgspec.DecodeError, RecursionError, ValueError)
+
+
+# -- encoding -------------------------------------------------------------------------------------
+
+
+class AnthropicEncoder:
+    """Entries to frames as the API itself would send them. One encoder per viewer.
+
+    An entry's id goes out as `id:`, so that a viewer can resume. A failed stream ends with the
+    API's own `error` event plus our receipt; `message_stop` is only ever the upstream's.
+    """
+
+    content_type: Final = "text/event-stream; charset=utf-8"
+    headers: Final[Mapping[str, str]] = {}
+    keep_alive: Final = encode_frame(b'{"type": "ping"}', event="ping")
+
+    def encode(self, entry: Entry) -> bytes:
+        """Return the frame of one entry, ready to be written."""
+        event = entry.event
+        if isinstance(event, Event):
+            return _frame(event, entry.id)
+        if event.receipt.complete:
+            return encode_frame(event.json, event="message_stop", id=entry.id)
+        return encode_frame(error_body(event), event="error", id=entry.id)
+
+
+def error_body(ended: Ended) -> bytes:
+    """Return the JSON of a failed stream's end: an API error, with our receipt beside it.
+
+    It is the data of the last frame, and the whole body when the response head was not sent yet.
+    """
+    assert not ended.receipt.complete
+    return msgspec.json.encode(
+        {
+            "type": "error",
+            "error": ended.error,
+            "request_id": ended.receipt.request_id,
+            "finalstop": ended.receipt,
+        }
+    )
+
+
+def _frame(event: Event, id: str) -> bytes:
+    try:
+        return encode_frame(event.json, event=event.type, id=id)
+    except ValueError:
+        # An unknown event may be called anything, also what no SSE field can carry. Its JSON
+        # still says what it is.
+        return encode_frame(event.json, id=id)
+
+
+# -- decoding -------------------------------------------------------------------------------------
+
+
+class Malformed(Struct, frozen=True):
+    """A frame that is not an event of this API; `detail` is one sentence for a person."""
+
+    detail: str
+
+
+def decode_event(frame: Frame) -> Event | Malformed:
+    """Return what a frame says. Never raises, whatever the frame's data.
+
+    The JSON's `type` says what it is; the frame's `event` stands in only where that is missing.
+    An unknown type is an event like any other. A null counts as absent: some providers write
+    `"usage": null`. Half of a surrogate pair, which proxies that cut text by UTF-16 units send,
+    reads as U+FFFD here and passes on as it came.
+    """
+    if not frame.malformed:
+        try:
+            payload = _KNOWN.decode(frame.data)
+        except UNREADABLE:
+            pass
+        else:
+            return Event(_TYPE_OF[type(payload)], payload, frame.data)
+    return _decode_odd(frame)
+
+
+def decode_json(data: bytes) -> Any:
+    """Return what JSON says, halves of surrogate pairs as U+FFFD.
+
+    Raises:
+        msgspec.DecodeError, RecursionError, ValueError: it is not JSON, or none that can be
+            read; `UNREADABLE` names them all.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        mended = _ESCAPE.sub(_without_half_pair, data)
+        if mended == data:
+            raise
+        return msgspec.json.decode(mended)
+
+
+def _decode_odd(frame: Frame) -> Event | Malformed:
+    """Decode what the one fast look did not take: unknown types, nulls, and what is malformed."""
+    if frame.malformed:
+        return Malformed("The data is not valid UTF-8.")
+    try:
+        value = decode_json(frame.data)
+    except UNREADABLE as error:
+        return Malformed(f"The data cannot be read as JSON: {error}.")
+    if not isinstance(value, dict):
+        return Malformed("The data is JSON, but not an object: at `$`.")
+    type_ = value.get("type")
+    type_ = frame.event if type_ is None else type_
+    if not isinstance(type_, str) or not type_:
+        return Malformed("The event does not say what it is: a string is needed at `$.type`.")
+    if type_ not in KNOWN_TYPES:
+        return Event(type_, Unknown(type_), frame.data)
+    return _decode_known(type_, value, frame.data)
+
+
+def _decode_known(type_: str, value: dict[str, Any], data: bytes) -> Event | Malformed:
+    try:
+        view = {**_without_nulls(value), "type": type_}
+        return Event(type_, msgspec.convert(view, Known), data)
+    except (msgspec.ValidationError, RecursionError) as error:
+        return Malformed(f"The event is not a {type_}: {error}.")
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _without_half_pair(escape: re.Match[bytes]) -> bytes:
+    return b"\\ufffd" if escape["half"] else escape[0]
+
+
+_KNOWN: Final[msgspec.json.Decoder[Known]] = msgspec.json.Decoder(Known)
+_TYPE_OF: Final[dict[type, str]] = {
+    MessageStart: "message_start",
+    BlockStart: "content_block_start",
+    BlockDelta: "content_block_delta",
+    BlockStop: "content_block_stop",
+    MessageDelta: "message_delta",
+    MessageStop: "message_stop",
+    Ping: "ping",
+    UpstreamError: "error",
+}
+# RFC 8259 section 7: an escape is one character, or a surrogate pair written as two `\u`.
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}"
+    rb"|(?P<half>u[Dd][89A-Fa-f][0-9A-Fa-f]{2})|.)",
+    re.DOTALL,
+)
+
+
+# -- a response that is not a stream --------------------------------------------------------------
+
+
+def decode_refusal(
+    status: int, headers: Mapping[str, str], body: bytes, *, http_now: float | None = None
+) -> Refusal:
+    """Return the upstream's refusal: a non-2xx response, under lower-case header names.
+
+    The API's own `error` object is kept whole. Any other body (a proxy's page, an empty one)
+    becomes an error of the type that the status means, and a message that names what came.
+    `http_now`, in seconds since 1970, turns a `retry-after` date into seconds; without it a date
+    says nothing. Never raises.
+    """
+    error = _api_error_in(body)
+    if error is None:
+        message = _described(status, headers.get("content-type", ""), body)
+        error = {"type": error_type_of(status), "message": message}
+    should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
+    if not 400 <= status < 600:
+        # A redirect, say: no answer that may be repeated to a client, nor worth another attempt.
+        status, should_retry = BAD_GATEWAY, False
+    return Refusal(status, error, _retry_after_s(headers, http_now), should_retry)
+
+
+def request_id_of(headers: Mapping[str, str], body: bytes = b"") -> str | None:
+    """Return the upstream's request id: from the response's head, else from an error's body."""
+    said = headers.get("request-id") or _body_fields(body).get("request_id")
+    return said if isinstance(said, str) else None
+
+
+def _body_fields(body: bytes) -> dict[str, Any]:
+    try:
+        value = decode_json(body)
+    except UNREADABLE:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _api_error_in(body: bytes) -> dict[str, Any] | None:
+    match _body_fields(body).get("error"):
+        case {"type": str(), "message": str()} as error:
+            return error
+        case _:
+            return None
+
+
+def _described(status: int, content_type: str, body: bytes) -> str:
+    media_type = content_type.partition(";")[0].strip().lower()
+    said = f"The upstream answered {status} with {media_type or 'no content type'}"
+    excerpt = _excerpt(media_type, body)
+    return f"{said}, not with an API error{': ' if excerpt else '.'}{excerpt}"
+
+
+def _excerpt(media_type: str, body: bytes) -> str:
+    """Return the first words of a text body; of a page or of bytes nothing at all."""
+    is_text = media_type.startswith("text/") or media_type.endswith("json")
+    if not is_text or "html" in media_type or body.lstrip().startswith(b"<"):
+        return ""
+    # Four bytes are the most that one character takes.
+    words = body[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace").split()
+    return "".join(char for char in " ".join(words) if char.isprintable())[:EXCERPT_CHARACTERS]
+
+
+def _retry_after_s(headers: Mapping[str, str], http_now: float | None) -> float | None:
+    """Return the wait that was asked for; a date that is over is a wait of 0.
+
+    RFC 9110 section 10.2.3: seconds or a date. The milliseconds are the API's own, finer word.
+    """
+    in_ms = _seconds(headers.get("retry-after-ms", ""))
+    if in_ms is not None:
+        return in_ms / 1000
+    value = headers.get("retry-after", "")
+    in_s = _seconds(value)
+    if in_s is not None or http_now is None:
+        return in_s
+    date = parsedate_tz(value)
+    if date is None:
+        return None
+    return max(0.0, timegm(date[:6]) - (date[9] or 0) - http_now)
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if isfinite(value) and value >= 0 else None

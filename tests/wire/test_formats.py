@@ -1,0 +1,52 @@
+"""The formats by name: every one of them keeps the same promises."""
+
+from __future__ import annotations
+
+import pytest
+
+from finalstop.core.endings import EndReason
+from finalstop.core.events import Entry
+from finalstop.wire.anthropic import AnthropicEncoder
+from finalstop.wire.formats import FORMATS, encoder_for
+from finalstop.wire.sse import SSEDecoder
+from finalstop.wire.text import TextEncoder
+from tests.builders import answer
+from tests.wire.transcripts import ending, frames_of, log_of
+
+
+def test_the_names_of_the_formats():
+    assert list(FORMATS.items()) == [("anthropic", AnthropicEncoder), ("text", TextEncoder)]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_viewer_has_an_encoder_of_its_own(name):
+    one, other = encoder_for(name), encoder_for(name)
+    assert type(one) is type(other) is FORMATS[name]
+    assert one is not other
+
+
+@pytest.mark.parametrize("name", ["", "Anthropic", "json", "vercel\r\n"])
+def test_an_unknown_name_is_refused_with_the_names_there_are(name):
+    with pytest.raises(ValueError, match="choose one of: anthropic, text") as refused:
+        encoder_for(name)
+    assert repr(name) in str(refused.value)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_keep_alive_between_any_two_entries_changes_nothing_that_is_said(name):
+    encoder = encoder_for(name)
+    pieces = [encoder.encode(entry) for entry in log_of(answer("Hi", " there"))]
+    plain, kept = frames_of(b"".join(pieces)), frames_of(encoder.keep_alive.join(pieces))
+    assert plain == [frame for frame in kept if frame.event != "ping"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("reason", EndReason)
+def test_every_ending_has_last_bytes_and_they_are_one_whole_frame(name, reason):
+    if reason is EndReason.COMPLETE:
+        [*_, entry] = log_of(answer("Hi"))
+    else:
+        entry = Entry(3, 1, ending(reason))
+    decoder = SSEDecoder()
+    assert len(decoder.feed(encoder_for(name).encode(entry))) == 1
+    assert decoder.close() is None

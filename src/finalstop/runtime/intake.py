@@ -1,0 +1,129 @@
+"""The intake: chunks of an upstream's SSE body in, batches of events out to the producer.
+
+One read is one `data` call is one batch. Nothing waits here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from finalstop.core.endings import EndReason
+from finalstop.core.events import Event
+from finalstop.core.limits import Limits
+from finalstop.runtime.producer import Producer
+from finalstop.upstream.contract import Call, ResponseHead, Upstream, UpstreamRequest
+from finalstop.wire.anthropic import Malformed, decode_event, decode_refusal, request_id_of
+from finalstop.wire.sse import SSEDecoder
+
+EVENT_STREAM: Final = "text/event-stream"
+
+
+class UpstreamSource:
+    """A source that asks the Messages API. Keeps `runtime.stream.Source`.
+
+    Args:
+        upstream: where to ask.
+        request: what to ask; its body asks for a stream.
+        attempts: at most this many, within the commit window.
+        limits: the bounds to keep.
+    """
+
+    def __init__(
+        self, upstream: Upstream, request: UpstreamRequest, *, attempts: int, limits: Limits
+    ) -> None:
+        self._upstream = upstream
+        self._request = request
+        self._attempts = attempts
+        self._limits = limits
+
+    def start(self, producer: Producer) -> Call:
+        """Ask, and feed `producer` with what comes."""
+        return self._upstream.call(
+            self._request,
+            SSEIntake(producer, self._limits),
+            attempts=self._attempts,
+            retry_until=producer.clock() + self._limits.commit_s,
+        )
+
+
+class SSEIntake:
+    """The sink of one upstream call. Keeps `upstream.contract.Sink`."""
+
+    def __init__(self, producer: Producer, limits: Limits) -> None:
+        self._producer = producer
+        self._decoder = SSEDecoder(event_bytes_max=limits.event_bytes)
+
+    def connected(self) -> None:
+        """A connection to the upstream is ready."""
+        self._producer.life.saw_connection(now=self._producer.clock())
+
+    def written(self) -> None:
+        """The request is written."""
+        self._producer.life.saw_request_written(now=self._producer.clock())
+
+    def responded(self, head: ResponseHead) -> None:
+        """A 2xx head has come; anything but an event stream ends the stream."""
+        self._note(head)
+        media_type = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != EVENT_STREAM:
+            detail = f"The upstream answered {head.status} with {media_type or 'no'} content type"
+            self._producer.end(EndReason.UPSTREAM_INVALID, f"{detail}; expected {EVENT_STREAM}.")
+
+    def data(self, chunk: bytes) -> None:
+        """The next bytes: cut into frames, decoded, and handed on as one batch."""
+        if self._producer.ended is None:
+            self._safely(self._take, chunk)
+
+    def eof(self) -> None:
+        """The body is over."""
+        self._safely(self._take_eof)
+
+    def refused(self, head: ResponseHead, body: bytes) -> None:
+        """A non-2xx response."""
+        self._safely(self._take_refusal, head, body)
+
+    def failed(self, reason: EndReason, detail: str) -> None:
+        """No response, or a broken one."""
+        self._producer.end(reason, detail)
+
+    def _note(self, head: ResponseHead, body: bytes = b"") -> None:
+        self._producer.upstream_headers = head.headers
+        request_id = request_id_of(head.headers, body)
+        self._producer.life.saw_response(request_id, now=self._producer.clock())
+
+    def _safely(self, take: Callable[..., None], *said: object) -> None:
+        try:
+            take(*said)
+        except Exception as error:  # noqa: BLE001 - a bug of ours ends one stream, not the process
+            self._producer.crashed(error)
+
+    def _take_refusal(self, head: ResponseHead, body: bytes) -> None:
+        self._note(head, body)
+        # A `retry-after` may be a date, which only a wall clock can turn into seconds.
+        http_now = datetime.now(UTC).timestamp()
+        refusal = decode_refusal(head.status, head.headers, body, http_now=http_now)
+        self._producer.refused(refusal)
+
+    def _take_eof(self) -> None:
+        leftover = self._decoder.close()
+        # Its size and not its head: a detail is logged, an answer is not.
+        size = 0 if leftover is None else leftover.bytes_discarded
+        self._producer.eof(f"The body ended {size} bytes into an event." if size else "")
+
+    def _take(self, chunk: bytes) -> None:
+        producer, decoder = self._producer, self._decoder
+        producer.life.saw_bytes(now=producer.clock())
+        events: list[Event] = []
+        invalid = ""
+        for frame in decoder.feed(chunk):
+            event = decode_event(frame)
+            if isinstance(event, Malformed):
+                invalid = event.detail
+                break
+            events.append(event)
+        producer.receive(events)
+        invalid = invalid or decoder.failure or ""
+        if invalid and producer.ended is None:
+            producer.end(EndReason.UPSTREAM_INVALID, invalid)

@@ -1,0 +1,1 @@
+"""THE WELL: a request goes down, chunks of bytes come up. Knows nothing of events or viewers."""

@@ -1,0 +1,137 @@
+"""Errors of the gateway's own making, and how every failure is answered before the head.
+
+One shape for all: the API's, `{"type": "error", "error": {"type", "message"}}`, so that an SDK
+raises what it would raise against the API itself.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from math import ceil
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from finalstop.core.endings import error_type_of
+from finalstop.core.receipt import Ended
+from finalstop.gateway.auth import AuthError
+from finalstop.log.contract import UnknownStreamError
+from finalstop.runtime.relay import NotAcceptingError
+from finalstop.runtime.stream import TooManyViewersError
+from finalstop.wire.anthropic import error_body
+
+# The API's own answer to more load than it takes; the SDKs know it and back off.
+OVERLOADED = 529
+UNAVAILABLE = 503
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = structlog.get_logger("finalstop.gateway")
+
+
+class RequestError(Exception):
+    """A request that cannot be served; the message says what was wrong and what to do.
+
+    Args:
+        status: the HTTP status to answer with.
+        message: for a person; holds no part of a prompt.
+        headers: further response headers.
+    """
+
+    def __init__(
+        self, status: int, message: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = dict(headers or {})
+
+
+def error_response(
+    status: int,
+    message: str,
+    *,
+    error_type: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """An Anthropic-shaped error."""
+    error = {"type": error_type or error_type_of(status), "message": message}
+    body = msgspec.json.encode({"type": "error", "error": error})
+    return _json(status, body, headers or {})
+
+
+def ended_response(ended: Ended, headers: Mapping[str, str]) -> web.Response:
+    """The true status of a stream that failed before its head was sent."""
+    receipt = ended.receipt
+    answer = dict(headers)
+    answer["x-should-retry"] = "true" if receipt.retryable else "false"
+    if receipt.retry_after_s is not None:
+        # RFC 9110, section 10.2.3: whole seconds. The upstream's own word, also a date, stays.
+        answer.setdefault("retry-after", str(ceil(receipt.retry_after_s)))
+    return _json(ended.status, error_body(ended), answer)
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every refusal in the API's shape; let nothing escape as plain text."""
+    try:
+        return await handler(request)
+    except RequestError as error:
+        return error_response(error.status, error.message, headers=error.headers)
+    except AuthError as error:
+        return error_response(
+            error.status, error.message, error_type=error.type, headers=error.headers
+        )
+    except UnknownStreamError:
+        message = "No such stream: the id is wrong, not yours, or its retention is over."
+        return error_response(404, message)
+    except NotAcceptingError as error:
+        return _not_accepting(error)
+    except TooManyViewersError as error:
+        return error_response(429, f"{error}; retry later.")
+    except web.HTTPException as error:
+        return _http_exception(request, error)
+    except ConnectionError:
+        raise  # the client has gone; there is nobody to tell
+    except Exception as error:  # noqa: BLE001 - whatever it was, the client gets one shape
+        # The text of an exception may hold a prompt: its type and its place are enough.
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{frame.filename}:{frame.lineno}"
+        log.error(  # noqa: TRY400 - see above
+            "handler_failed", path=request.path, error=type(error).__name__, where=where
+        )
+        return error_response(500, f"finalstop failed ({type(error).__name__}); see its log.")
+
+
+def _not_accepting(error: NotAcceptingError) -> web.Response:
+    status = UNAVAILABLE if error.draining else OVERLOADED
+    headers = {"retry-after": "2", "x-should-retry": "true"}
+    return error_response(
+        status,
+        f"No new stream is accepted now: {error}.",
+        error_type="overloaded_error",
+        headers=headers,
+    )
+
+
+def _http_exception(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
+    headers: dict[str, str] = {}
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        headers["allow"] = allowed
+        message = f"{request.method} is not allowed on {request.path}; allowed: {allowed}."
+    elif isinstance(error, web.HTTPRequestEntityTooLarge):
+        message = "The request body is larger than body_bytes."
+    elif isinstance(error, web.HTTPNotFound):
+        message = f"No route {request.path}; GET / lists them."
+    else:
+        message = error.reason or "The request failed."
+    return error_response(error.status, message, headers=headers)
+
+
+def _json(status: int, body: bytes, headers: Mapping[str, str]) -> web.Response:
+    response = web.Response(status=status, body=body, content_type="application/json")
+    response.headers.update(headers)
+    return response

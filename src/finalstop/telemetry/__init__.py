@@ -1,0 +1,1 @@
+"""THE WINDOWS: folds over what has happened. Nothing here changes a stream."""

@@ -1,0 +1,125 @@
+"""The outlet of a response: bytes framed as the head promised, straight to the transport."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiohttp import HttpVersion10, HttpVersion11
+
+from finalstop.gateway.outlet import ResponseOutlet
+
+
+class Transport:
+    """A transport that keeps what it is given."""
+
+    def __init__(self):
+        self.wire = b""
+        self.closing = False
+        self.aborted = False
+        self.marks = []
+
+    def set_write_buffer_limits(self, high=None):
+        self.marks.append(high)
+
+    def write(self, data):
+        self.wire += data
+
+    def is_closing(self):
+        return self.closing
+
+    def get_write_buffer_size(self):
+        return len(self.wire)
+
+    def abort(self):
+        self.aborted = True
+
+
+class Writer:
+    """aiohttp's own writer, as far as an outlet uses it."""
+
+    def __init__(self):
+        self.drained = 0
+        self.error = None
+
+    async def drain(self):
+        self.drained += 1
+        if self.error is not None:
+            raise self.error
+
+
+def outlet(version=HttpVersion11):
+    request: Any = SimpleNamespace(version=version, transport=Transport())
+    writer: Any = Writer()
+    return ResponseOutlet(request, writer), request, writer
+
+
+@pytest.mark.parametrize(
+    ("data", "wire"), [(b"a", b"1\r\na\r\n"), (b"x" * 26, b"1a\r\n" + b"x" * 26 + b"\r\n")]
+)
+def test_each_write_is_one_chunk(data, wire):
+    it, request, _ = outlet()
+    it.write(data)
+    assert request.transport.wire == wire
+
+
+def test_a_client_that_speaks_http_1_0_gets_the_bytes_alone():
+    it, request, _ = outlet(HttpVersion10)
+    it.write(b"ab")
+    it.write(b"c")
+    assert request.transport.wire == b"abc"
+
+
+@pytest.mark.parametrize("gone", ["closing", "lost"])
+def test_writing_to_a_client_that_has_gone_raises(gone):
+    it, request, _ = outlet()
+    request.transport.closing = True
+    if gone == "lost":
+        request.transport = None
+    with pytest.raises(ConnectionResetError, match="the client has gone"):
+        it.write(b"a")
+
+
+def test_the_backlog_is_what_the_transport_holds_and_nothing_once_it_is_gone():
+    it, request, _ = outlet()
+    assert it.backlog == 0
+    it.write(b"a")
+    assert it.backlog == 6
+    request.transport = None
+    assert it.backlog == 0
+
+
+async def test_room_is_waited_for_with_aiohttps_own_writer():
+    it, _, writer = outlet()
+    await it.drain()
+    assert writer.drained == 1
+
+
+async def test_flushing_waits_for_the_last_byte_and_leaves_the_marks_as_they_were():
+    it, request, writer = outlet()
+    await it.flush()
+    assert request.transport.marks == [0, None]
+    assert writer.drained == 1
+
+
+async def test_a_flush_that_fails_leaves_the_marks_as_they_were():
+    it, request, writer = outlet()
+    writer.error = ConnectionResetError("gone")
+    with pytest.raises(ConnectionResetError):
+        await it.flush()
+    assert request.transport.marks == [0, None]
+
+
+async def test_for_a_client_that_has_gone_there_is_nothing_to_flush():
+    it, request, writer = outlet()
+    request.transport = None
+    await it.flush()
+    assert writer.drained == 0
+
+
+def test_cutting_resets_the_connection_and_may_come_late():
+    it, request, _ = outlet()
+    transport = request.transport
+    it.abort()
+    assert transport.aborted
+    request.transport = None
+    it.abort()

@@ -46,6 +46,9 @@ CLOSING: Final[tuple[dict[str, object], ...]] = (
 )
 OVERLOADED: Final = {"type": "overloaded_error", "message": "Overloaded"}
 
+# After the head, because the commit window was over; but no content can have come before them.
+NO_CONTENT_BEFORE: Final = frozenset({EndReason.UNREACHABLE, EndReason.FIRST_CONTENT_TIMEOUT})
+
 # When an ending is told, in seconds after the opening.
 CONTENT_AT_S: Final = 0.5
 END_AT_S: Final = 2.0
@@ -61,9 +64,10 @@ def event(fields: dict[str, object]) -> Event:
 def ended_by(reason: EndReason, *, after_head: bool) -> Ended:
     """Lead a real lifecycle into an ending, before its first event or in the middle of a text."""
     life = Lifecycle(STREAM_ID, Limits(), now=0.0)
-    life.saw_connection(now=0.125)
-    life.saw_response(REQUEST_ID, now=0.25)
-    if after_head:
+    if reason is not EndReason.UNREACHABLE:
+        life.saw_connection(now=0.125)
+        life.saw_response(REQUEST_ID, now=0.25)
+    if after_head and reason not in NO_CONTENT_BEFORE:
         life.receive([event(fields) for fields in OPENING], now=CONTENT_AT_S)
     if reason is EndReason.COMPLETE:
         life.receive([event(fields) for fields in CLOSING], now=END_AT_S)

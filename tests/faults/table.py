@@ -68,7 +68,7 @@ EXPECTED: dict[str, Row] = {
     "status-504": refused(504),
     "status-529": refused(529),
     "status-stall": refused(500),
-    "redirect": refused(502),
+    "redirect": at(HEAD, R.UPSTREAM_INVALID, 502),
     "wrong-content-type": at(HEAD, R.UPSTREAM_INVALID, 502),
     "html-200": at(HEAD, R.UPSTREAM_INVALID, 502),
     "empty-200": at(HEAD, R.TRUNCATED, 502),

@@ -59,6 +59,11 @@ async def host_guard(request: web.Request, handler: Handler) -> web.StreamRespon
     return await handler(request)
 
 
+async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
+    # What is in use below, and in which version, is nobody's business.
+    response.headers["server"] = "finalstop"
+
+
 def make_app(front: Front) -> web.Application:
     """The application, ready for a runner with `handler_cancellation` on."""
     app = web.Application(middlewares=[errors, host_guard], client_max_size=front.limits.body_bytes)

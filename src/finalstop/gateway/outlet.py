@@ -63,7 +63,7 @@ class ResponseOutlet:
             transport.set_write_buffer_limits()
 
     def abort(self) -> None:
-        """Reset the connection."""
+        """Cut the connection, without a proper end."""
         transport = self._request.transport
         if transport is not None:
             transport.abort()

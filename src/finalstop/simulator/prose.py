@@ -99,10 +99,11 @@ def word_groups(rng: Random, text: str) -> list[str]:
     """Cut a text into pieces of one to four words; joined they are the text again."""
     units = re.findall(r"\S+\s*|\s+", text)
     groups: list[str] = []
-    while units:
+    at = 0
+    while at < len(units):
         size = rng.randint(1, 4)
-        groups.append("".join(units[:size]))
-        units = units[size:]
+        groups.append("".join(units[at : at + size]))
+        at += size
     return groups
 
 

@@ -39,7 +39,6 @@ from finalstop.wire.sse import Frame, encode_frame
 
 # How much of a body that is not an API error is told: enough to recognise a proxy by its words.
 EXCERPT_CHARACTERS: Final = 200
-BAD_GATEWAY: Final = 502
 
 # What reading bytes as JSON can raise; a too deep nesting is the RecursionError, and a number of
 # thousands of digits the ValueError (which UnicodeDecodeError is as well).
@@ -212,9 +211,6 @@ def decode_refusal(
         message = _described(status, headers.get("content-type", ""), body)
         error = {"type": error_type_of(status), "message": message}
     should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
-    if not 400 <= status < 600:
-        # A redirect, say: no answer that may be repeated to a client, nor worth another attempt.
-        status, should_retry = BAD_GATEWAY, False
     return Refusal(status, error, _retry_after_s(headers, http_now), should_retry)
 
 

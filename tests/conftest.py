@@ -49,12 +49,24 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = EXIT_NOT_RUN
 
 
+def _figures(terminalreporter: pytest.TerminalReporter) -> list[str]:
+    """What tests said with `record_property("figure", ...)`: prints get lost under xdist."""
+    reports = terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", [])
+    said = (dict(report.user_properties).get("figure") for report in reports)
+    return sorted({str(figure) for figure in said if figure is not None})
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> Iterator[None]:
-    """Say loudly, after everything else, what was not run and what that means."""
+    """Print the figures that were recorded; say loudly what was not run and what that means."""
     yield
+    figures = _figures(terminalreporter)
+    if figures:
+        terminalreporter.section("figures")
+        for figure in figures:
+            terminalreporter.line(figure)
     lines = _not_run(config)
     if not lines:
         return

@@ -5,7 +5,7 @@ One read is one `data` call is one batch. Nothing waits here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,7 +15,7 @@ from finalstop.core.limits import Limits
 from finalstop.runtime.producer import Producer
 from finalstop.upstream.contract import Call, ResponseHead, Upstream, UpstreamRequest
 from finalstop.wire.anthropic import Malformed, decode_event, decode_refusal, request_id_of
-from finalstop.wire.sse import SSEDecoder
+from finalstop.wire.sse import SSEDecoder, encode_frame
 
 EVENT_STREAM: Final = "text/event-stream"
 
@@ -76,6 +76,10 @@ class SSEIntake:
         if self._producer.ended is None:
             self._safely(self._take, chunk)
 
+    def events(self, events: Sequence[bytes]) -> None:
+        """Whole events as JSON, from a source that has no bytes; bounded like any other."""
+        self.data(b"".join([encode_frame(event) for event in events]))
+
     def eof(self) -> None:
         """The body is over."""
         self._safely(self._take_eof)
@@ -86,6 +90,12 @@ class SSEIntake:
 
     def failed(self, reason: EndReason, detail: str) -> None:
         """No response, or a broken one."""
+        self._producer.end(reason, detail)
+
+    def timed_out(self, detail: str) -> None:
+        """The source's own timeout ran out, before ours did."""
+        waiting = self._producer.life.clocks.content_at is None
+        reason = EndReason.FIRST_CONTENT_TIMEOUT if waiting else EndReason.IDLE_TIMEOUT
         self._producer.end(reason, detail)
 
     def _note(self, head: ResponseHead, body: bytes = b"") -> None:
@@ -101,6 +111,11 @@ class SSEIntake:
 
     def _take_refusal(self, head: ResponseHead, body: bytes) -> None:
         self._note(head, body)
+        if not 400 <= head.status < 600:
+            # A redirect, say: followed, it would take the key to a host nobody configured.
+            detail = f"The upstream answered {head.status}, which is neither a stream nor an error."
+            self._producer.end(EndReason.UPSTREAM_INVALID, detail)
+            return
         # A `retry-after` may be a date, which only a wall clock can turn into seconds.
         http_now = datetime.now(UTC).timestamp()
         refusal = decode_refusal(head.status, head.headers, body, http_now=http_now)

@@ -26,7 +26,8 @@ CALMLY: dict[str, Any] = dict(PATIENT)
 def without_us(gateway: Running) -> str:
     """The URL of the simulator itself."""
     assert gateway.simulator is not None
-    return gateway.simulator.url
+    url: str = gateway.simulator.url
+    return url
 
 
 # --- healthy answers -------------------------------------------------------------------------

@@ -614,7 +614,8 @@ def test_a_refusal_is_kept_and_decides_who_and_whether_again(
     receipt = receipt_of(life)
     assert life.ended is not None
     assert life.ended.refusal is refusal
-    assert receipt.detail == f"The upstream answered {refusal.status}."
+    kind = refusal.error["type"]
+    assert receipt.detail == f"The upstream answered {refusal.status} ({kind})."
     assert (receipt.party, receipt.retryable, receipt.retry_after_s) == (
         party, retryable, retry_after_s,
     )  # fmt: skip

@@ -18,7 +18,7 @@ BYTES = ([1024, 1024 * GIB], [1023, 0, -1, 1024 * GIB + 1, 2048.5])
 COUNT = ([1, 1_000_000], [0, -1, 1_000_001, 1.5])
 ATTEMPTS = ([1, 10], [0, 11, 1.5])
 ROWS = [
-    ("connect_s", 5.0, *ABOVE_ZERO),
+    ("connect_s", 4.0, *ABOVE_ZERO),
     ("commit_s", 5.0, *FROM_ZERO),
     ("first_content_s", 300.0, *ABOVE_ZERO),
     ("idle_s", 120.0, *ABOVE_ZERO),

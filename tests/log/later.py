@@ -29,6 +29,10 @@ class LaterLog:
         self._waiting: deque[tuple[str, Sequence[Event | Ended]]] = deque()
         self._sealed: dict[str, bool] = {}
 
+    @property
+    def crowded(self) -> bool:
+        return self._store.crowded
+
     def open(self, stream: str, on_refused: OnRefused) -> None:
         self._store.open(stream, on_refused)
         self._sealed[stream] = False

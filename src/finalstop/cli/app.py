@@ -98,7 +98,7 @@ def ask(  # noqa: PLR0917 - typer passes by name
         sys.stdout.write(printable(text))
         sys.stdout.flush()
 
-    receipt = asyncio.run(
+    ended = asyncio.run(
         run(
             settings,
             prompt=question,
@@ -108,8 +108,11 @@ def ask(  # noqa: PLR0917 - typer passes by name
         )
     )
     sys.stdout.write("\n")
-    print_receipt(receipt)
-    raise typer.Exit(0 if receipt.complete else 1)
+    print_receipt(ended.receipt)
+    if ended.receipt.complete:
+        raise typer.Exit(0)
+    _say(printable(str(ended.error["message"]), is_terminal=True))
+    raise typer.Exit(1)
 
 
 @app.command()

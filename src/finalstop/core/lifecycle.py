@@ -56,6 +56,8 @@ from finalstop.core.receipt import Ended, OpenBlock, Receipt, Timings
 from finalstop.core.rules import Rule
 from finalstop.core.timers import Clocks, due, next_wakeup
 
+TYPE_CHARACTERS: Final = 64  # of an upstream's error type in a detail, which is logged
+
 
 class Phase(StrEnum):
     """Where in its answer a stream is."""
@@ -192,7 +194,8 @@ class Lifecycle:
         """The upstream refused: a non-2xx response, or an error that a client library raised."""
         if self.ended is not None:
             return []
-        detail = f"The upstream answered {refusal.status}."
+        kind = str(refusal.error.get("type", ""))[:TYPE_CHARACTERS]
+        detail = f"The upstream answered {refusal.status} ({kind})."
         return [self._end(EndReason.UPSTREAM_ERROR, detail, now, refusal=refusal)]
 
     # -- what anybody else says -------------------------------------------------------------------
@@ -292,7 +295,7 @@ class Lifecycle:
         if isinstance(event.payload, UpstreamError):
             error = {"type": "api_error", "message": "", **event.payload.error}
             status = ERROR_STATUS.get(str(error["type"]), ERROR_STATUS["api_error"])
-            detail = f"The upstream sent an error event: {str(error['type'])[:64]}."
+            detail = f"The upstream sent an error event: {str(error['type'])[:TYPE_CHARACTERS]}."
             self._request_id = event.payload.request_id or self._request_id
             refusal = Refusal(status, error)
             return self._end(EndReason.UPSTREAM_ERROR, detail, now, refusal=refusal)

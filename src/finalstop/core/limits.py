@@ -32,7 +32,13 @@ class Limits(Struct, frozen=True, kw_only=True):
             the limit, its value and what is allowed.
     """
 
-    connect_s: Annotated[Seconds, Meta(description="what the official SDKs use")] = 5.0
+    connect_s: Annotated[
+        Seconds,
+        Meta(
+            description="under the official SDKs' 5, and under commit_s, so that an upstream that "
+            "cannot be reached is still a true status"
+        ),
+    ] = 4.0
     commit_s: Annotated[
         SecondsOrZero,
         Meta(

@@ -45,6 +45,10 @@ class Follower(Protocol):
 class Log(Protocol):
     """A log of streams. One producer appends to a stream; any number of viewers follow it."""
 
+    @property
+    def crowded(self) -> bool:
+        """Whether it nears its bound: time to `drop` what has ended, the oldest first."""
+
     def open(self, stream: str, on_refused: OnRefused) -> None:
         """Begin the log of `stream`. Next: `append`.
 

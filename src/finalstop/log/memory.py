@@ -44,6 +44,11 @@ class MemoryLog:
         """What all streams and their entries take, by our own count."""
         return self._bytes
 
+    @property
+    def crowded(self) -> bool:
+        """Whether nine tenths of `log_bytes_total` are taken."""
+        return self._bytes >= 0.9 * self._bytes_max
+
     def open(self, stream: str, on_refused: OnRefused) -> None:
         """Begin the log of `stream`."""
         assert stream not in self._records

@@ -8,11 +8,14 @@ from finalstop.core.endings import EndReason, Party, Refusal
 from finalstop.core.events import Entry, Event
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended, Receipt, Timings, Usage, UsageStatus
+from finalstop.guarded import StreamError, guard
 from finalstop.log.contract import UnknownStreamError
 from finalstop.log.memory import MemoryLog
 from finalstop.runtime.intake import UpstreamSource
 from finalstop.runtime.relay import NotAcceptingError, Relay
+from finalstop.runtime.sources import source_of
 from finalstop.runtime.stream import Stream, TooManyViewersError
+from finalstop.shared import drain_on_signals, shared_relay
 from finalstop.upstream.contract import UpstreamRequest
 
 __version__ = "0.1.0"
@@ -30,6 +33,7 @@ __all__ = [
     "Refusal",
     "Relay",
     "Stream",
+    "StreamError",
     "Timings",
     "TooManyViewersError",
     "UnknownStreamError",
@@ -38,4 +42,8 @@ __all__ = [
     "Usage",
     "UsageStatus",
     "__version__",
+    "drain_on_signals",
+    "guard",
+    "shared_relay",
+    "source_of",
 ]

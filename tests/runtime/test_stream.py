@@ -159,13 +159,6 @@ async def test_the_receipt_is_waited_for_and_then_there_for_everybody(bench):
     assert receipts == [stream.ended.receipt] * 4
 
 
-async def test_a_stream_whose_source_never_started_has_no_call_to_let_go(bench):
-    with pytest.raises(OSError, match="no route"):
-        bench.relay.open(ScriptedSource(OSError("no route")))
-    [(stream, _)] = bench.ended
-    assert (await stream.receipt()).reason is EndReason.INTERNAL_ERROR
-
-
 async def test_a_call_that_cannot_be_let_go_keeps_nobody_waiting(bench):
     class StuckCall:
         def release(self) -> None:

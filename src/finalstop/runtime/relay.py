@@ -18,8 +18,10 @@ from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended
 from finalstop.core.timers import SWEEP_S
 from finalstop.log.contract import Log, LogFullError, UnknownStreamError
+from finalstop.runtime.hooks import Hooks, OnEnd
 from finalstop.runtime.producer import Clock
-from finalstop.runtime.stream import Source, Stream
+from finalstop.runtime.sources import source_of
+from finalstop.runtime.stream import Stream
 
 # 128 bits from the system's generator: an id may be the only capability there is.
 ID_BYTES: Final = 16
@@ -48,6 +50,9 @@ def _random_id() -> str:
 class Relay:
     """All streams of one process. Create it, and use it, inside one running event loop.
 
+    Attributes:
+        limits: the bounds of a stream that is opened without any of its own.
+
     Args:
         log: where streams are kept.
         limits: the bounds to keep.
@@ -65,9 +70,11 @@ class Relay:
         new_id: Callable[[], str] = _random_id,
         clock: Clock | None = None,
     ) -> None:
+        self.limits = limits
         self._log = log
-        self._limits = limits
         self._on_ended = on_ended
+        self._hooks = Hooks()
+        self._hook_of: dict[Stream, OnEnd] = {}
         self._new_id = new_id
         self._loop = asyncio.get_running_loop()
         self._clock = clock or self._loop.time
@@ -84,29 +91,31 @@ class Relay:
 
     def open(
         self,
-        source: Source,
+        source: object,
         *,
         principal: str | None = None,
         linger_s: float | None = None,
         limits: Limits | None = None,
+        on_end: OnEnd | None = None,
     ) -> Stream:
         """Open a stream and start its source. Next: be `present` in it, before any await.
 
         Args:
-            source: where the events come from.
+            source: where the events come from: a `Source`, or any stream object of an SDK, a
+                response, an iterator... (docs/reference/sources.md).
             principal: who opens it; nobody else will find it.
             linger_s: how long it may live without a viewer; the default is `limits.linger_s`.
             limits: other bounds for this stream.
+            on_end: called once, with the receipt and the Message so far, when the stream has
+                ended; may be async. It runs also when nobody is listening.
 
         Raises:
             NotAcceptingError: draining, or at `max_streams` or `log_bytes_total`.
+            TypeError: `source` is no stream; the message says what is accepted.
         """
-        if self._draining:
-            raise NotAcceptingError("the server is shutting down", draining=True)
-        if len(self._live) >= self._limits.max_streams:
-            why = f"{len(self._live)} streams are live (max_streams)"
-            raise NotAcceptingError(why, draining=False)
-        bounds = limits or self._limits
+        bounds = limits or self.limits
+        well = source_of(source, limits=bounds)
+        self._check_accepting()
         try:
             stream = Stream(
                 self._new_id(),
@@ -119,16 +128,27 @@ class Relay:
             )
         except LogFullError as error:
             raise NotAcceptingError(str(error), draining=False) from error
+        try:
+            stream.start(well)
+        except BaseException:
+            # Nothing was asked and nobody knows the id: the stream has never been.
+            self._log.drop(stream.id)
+            raise
         self._streams[stream.id] = stream
         self._live.add(stream)
+        if on_end is not None:
+            self._hook_of[stream] = on_end
         self._idle.clear()
         self._arm()
-        try:
-            stream.start(source)
-        except BaseException:
-            stream.end(EndReason.INTERNAL_ERROR, "The source could not be started.")
-            raise
         return stream
+
+    def _check_accepting(self) -> None:
+        if self._draining:
+            raise NotAcceptingError("the server is shutting down", draining=True)
+        if len(self._live) >= self.limits.max_streams:
+            why = f"{len(self._live)} streams are live (max_streams)"
+            raise NotAcceptingError(why, draining=False)
+        self._make_room()
 
     def find(self, stream_id: str, *, principal: str | None = None) -> Stream:
         """The stream with this id, if `principal` may know of it.
@@ -147,6 +167,11 @@ class Relay:
         return len(self._live)
 
     @property
+    def watched(self) -> bool:
+        """Whether anybody is present in any stream, also in one that has ended."""
+        return any(stream.watched for stream in self._streams.values())
+
+    @property
     def accepting(self) -> bool:
         """Whether `open` may succeed: false once the drain has begun."""
         return not self._draining
@@ -157,20 +182,22 @@ class Relay:
         """Let the streams end, then end them `draining`: all of it within `drain_s`.
 
         From the first moment no stream is opened, and those that nobody watches end, or whose last
-        viewer leaves. Returns when
-        every stream has ended; their viewers still need a moment to write it.
+        viewer leaves. Returns when every stream has ended and every `on_end` hook has returned, or
+        was cancelled because `drain_s` was over; the viewers may still need a moment to write.
         """
+        over_at = self._loop.time() + self.limits.drain_s
         self._draining = True
         for stream in tuple(self._live):
             if not stream.watched:
                 stream.end(EndReason.DRAINING, "Nobody was watching.")
             stream.do_not_linger()
-        window_s = self._limits.drain_s - min(TERMINALS_S, self._limits.drain_s / 4)
+        window_s = self.limits.drain_s - min(TERMINALS_S, self.limits.drain_s / 4)
         try:
             async with asyncio.timeout(window_s):
                 await self._idle.wait()
         except TimeoutError:
-            self.cut(f"drain_s={self._limits.drain_s:g} is over.")
+            self.cut(f"drain_s={self.limits.drain_s:g} is over.")
+        await self._hooks.done(over_at - self._loop.time())
 
     def cut(self, detail: str) -> None:
         """End every live stream `draining`, now: the drain window is over, or nobody will wait."""
@@ -193,13 +220,16 @@ class Relay:
 
     def _ended(self, stream: Stream, ended: Ended) -> None:
         self._live.discard(stream)
-        self._retained.append((self._clock() + self._limits.retention_s, stream))
+        self._retained.append((self._clock() + self.limits.retention_s, stream))
         if not self._live:
             self._idle.set()
         try:
             self._on_ended(stream, ended)
         except Exception as error:  # noqa: BLE001 - a listener's bug must cost no stream its end
             self._report("on_ended failed", error)
+        hook = self._hook_of.pop(stream, None)
+        if hook is not None:
+            self._hooks.run(hook, stream)
 
     def _arm(self) -> None:
         # One timer for the whole process, and none while it holds no stream.
@@ -229,10 +259,20 @@ class Relay:
             self._report("sweep failed", error)
             stream.crashed(error)
 
+    def _make_room(self) -> None:
+        # What has ended is kept as a courtesy; it must not keep a live stream out.
+        while self._log.crowded and self._retained:
+            _, stream = self._retained.popleft()
+            if stream.watched:
+                self._overtime.append((self._clock() + self.limits.write_s, stream))
+            else:
+                self._forget(stream)
+
     def _retire(self, now: float) -> None:
+        self._make_room()
         for stream in _due(self._retained, now):
             if stream.watched:  # somebody still reads it: as long as a stalled reader may take
-                self._overtime.append((now + self._limits.write_s, stream))
+                self._overtime.append((now + self.limits.write_s, stream))
             else:
                 self._forget(stream)
         for stream in _due(self._overtime, now):

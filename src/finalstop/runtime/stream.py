@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 from finalstop.core.endings import EndReason
@@ -18,9 +19,10 @@ from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended, Receipt
 from finalstop.log.contract import Log
 from finalstop.runtime.producer import Clock, Producer
+from finalstop.runtime.pulled import PulledView
 from finalstop.runtime.viewer import SLICE_BYTES, Outlet, Viewer
 from finalstop.upstream.contract import Call
-from finalstop.wire.formats import Encoder
+from finalstop.wire.formats import Encoder, encoder_for
 from finalstop.wire.message import MessageAccumulator
 
 StreamEnded = Callable[["Stream", Ended], None]
@@ -137,6 +139,11 @@ class Stream:
         """Whether anybody is here."""
         return self._here > 0
 
+    @property
+    def present(self) -> int:
+        """How many are here."""
+        return self._here
+
     @contextmanager
     def presence(self) -> Iterator[None]:
         """Be here, as one who waits for this stream; leaving last may end it `abandoned`.
@@ -183,11 +190,46 @@ class Stream:
         finally:
             self._viewers.discard(viewer)
 
+    def attach(self, format: str = "anthropic", after: int = 0) -> AsyncIterator[bytes]:
+        """The stream as bytes, for `async for`: from the cursor to the terminal event, and live.
+
+        Whoever iterates is present from the first step to the last, or to `aclose`, which detaches.
+
+        Args:
+            format: a wire format: "anthropic" or "text".
+            after: the cursor: the sequence number of the last entry already seen; 0 for none.
+
+        Raises:
+            ValueError: no such format.
+            TooManyViewersError: while iterating: `max_viewers` are here.
+            ConnectionError: while iterating: nobody asked for `write_s`.
+            UnknownStreamError: while iterating: the retention is over.
+        """
+        return self._attached(encoder_for(format), after)
+
+    async def _attached(self, encoder: Encoder, after: int) -> AsyncIterator[bytes]:
+        presence = ExitStack()
+        presence.enter_context(self.presence())
+        # The view's end, and not the loop's: who stopped asking is not here any more.
+        view = PulledView(partial(self.view, encoder, after=after), on_over=presence.close)
+        try:
+            async for piece in view:
+                yield piece
+        finally:
+            await view.aclose()
+
     # -- ending it --------------------------------------------------------------------------------
 
     def end(self, reason: EndReason, detail: str = "") -> None:
         """End the stream, e.g. `stopped`. Idempotent: the first reason wins."""
         self._producer.post(lambda: self._producer.end(reason, detail))
+
+    def stop(self, detail: str = "Stopped on request.") -> Receipt:
+        """End the stream `stopped`, unless it has ended already; return its receipt. Idempotent."""
+        self.end(EndReason.STOPPED, detail)
+        ended = self.ended
+        assert ended is not None
+        return ended.receipt
 
     def crashed(self, error: Exception) -> None:
         """Our own code failed in this stream: end it `internal_error`."""

@@ -1,0 +1,80 @@
+"""What every adapter is asked, once: a source, a format and the stream's bounds. And its opening.
+
+It may not know which framework asked.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from finalstop.core.limits import DEFAULTS, Limits
+from finalstop.runtime.hooks import OnEnd
+from finalstop.runtime.relay import NotAcceptingError, Relay
+from finalstop.runtime.sources import source_of
+from finalstop.runtime.stream import Stream
+from finalstop.shared import shared_relay
+from finalstop.upstream.objects import ObjectSink, pump
+from finalstop.wire.formats import Encoder, encoder_for
+
+
+class Opening:
+    """A stream to be opened, checked as far as it can be before anything starts.
+
+    Args:
+        source: a stream object of an SDK, a response, an iterator, or a `Source`.
+        format: the wire format: "anthropic" or "text".
+        relay: where to open it; the running loop's `shared_relay` if none is given.
+        limits: bounds for this stream; the relay's if none are given.
+        linger_s: how long it may live without a viewer; the default is `limits.linger_s`.
+        principal: who opens it; nobody else will find it.
+        on_end: called with the receipt and the Message once it has ended.
+
+    Raises:
+        TypeError: `source` is no stream.
+        ValueError: no such format.
+    """
+
+    def __init__(
+        self,
+        source: object,
+        *,
+        format: str,
+        relay: Relay | None,
+        limits: Limits | None,
+        linger_s: float | None,
+        principal: str | None,
+        on_end: OnEnd | None,
+    ) -> None:
+        self.encoder: Encoder = encoder_for(format)
+        self.limits = limits or (relay.limits if relay is not None else DEFAULTS)
+        self._given = source
+        self._source = source_of(source, limits=self.limits)
+        self._relay = relay
+        self._linger_s = linger_s
+        self._principal = principal
+        self._on_end = on_end
+
+    def open(self) -> Stream:
+        """Open the stream. Next: be `present` in it, before any await.
+
+        Raises:
+            NotAcceptingError: the relay takes no new stream; the source was closed.
+        """
+        relay = self._relay or shared_relay()
+        try:
+            return relay.open(
+                self._source,
+                principal=self._principal,
+                linger_s=self._linger_s,
+                limits=self.limits,
+                on_end=self._on_end,
+            )
+        except NotAcceptingError:
+            self._discard()
+            raise
+
+    def _discard(self) -> None:
+        # It was handed to us to be used up; an open response would hold its connection.
+        if self._source is not self._given:
+            # Cancelled before it has begun, it tells nobody anything.
+            pump(self._given, cast("ObjectSink", None)).cancel()

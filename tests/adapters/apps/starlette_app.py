@@ -1,0 +1,25 @@
+"""The Starlette endpoint of the issue, with the real SDK, as a server's process loads it."""
+
+import json
+import os
+
+import anthropic
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from finalstop import Limits
+from finalstop.adapters.starlette import respond
+
+client = anthropic.AsyncAnthropic(api_key="any", max_retries=0)  # ANTHROPIC_BASE_URL says where
+LIMITS = Limits(**json.loads(os.environ.get("LIMITS", "{}")))
+
+
+async def stream_claude(request: Request) -> Response:
+    body = await request.json()
+    source = client.messages.stream(model=body["model"], max_tokens=1000, messages=body["messages"])
+    return respond(request, source, format=body.get("format", "text"), limits=LIMITS)
+
+
+app = Starlette(routes=[Route("/stream-claude", stream_claude, methods=["POST"])])

@@ -29,7 +29,7 @@ SHORT: dict[str, Any] = {
     "commit_s": 2.0,
     "first_content_s": 0.7,
     "idle_s": 0.5,
-    "connect_s": 0.5,
+    "connect_s": 1.9,
     "deadline_s": 20.0,
     "write_s": 2.0,
     "drain_s": 2.0,

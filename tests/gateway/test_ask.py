@@ -23,9 +23,9 @@ async def asked(spec, **settings):
     given = {"port": 0, "simulator_spec": spec, "simulator_pace_ms": 0, "limits": LIMITS}
     pieces: list[str] = []
     with logged() as log:
-        receipt = await run(Settings(**given | settings), **QUESTION, write=pieces.append)
+        ended = await run(Settings(**given | settings), **QUESTION, write=pieces.append)
     assert log.getvalue() == ""
-    return receipt, pieces
+    return ended.receipt, pieces
 
 
 async def test_the_words_come_as_they_are_said_and_the_receipt_at_the_end():

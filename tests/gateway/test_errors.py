@@ -1,6 +1,8 @@
 """Every refusal has the API's shape, its true status, and what a client needs to go on."""
 
 import json
+from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 from aiohttp import web
@@ -11,7 +13,7 @@ from finalstop.core.limits import Limits
 from finalstop.gateway.errors import RequestError, ended_response, error_response, errors
 from finalstop.log.contract import UnknownStreamError
 from finalstop.runtime.relay import NotAcceptingError
-from finalstop.runtime.stream import TooManyViewersError
+from finalstop.runtime.stream import Stream, TooManyViewersError
 from tests.gateway.served import ASK, error_of, logged, request, served, whole_reply
 from tests.simulator.rawclient import connect
 from tests.upstream.servers import RawServer
@@ -23,11 +25,24 @@ def ended_with(reason, refusal=None):
     return batch[-1]
 
 
+@dataclass
+class KnownStream:
+    """As much of a stream as an answer about it needs."""
+
+    upstream_headers: dict[str, str] = field(default_factory=dict)
+    id: str = "s"
+
+
+def answer_to(ended, **upstream_headers):
+    named = {name.replace("_", "-"): value for name, value in upstream_headers.items()}
+    return ended_response(cast("Stream", KnownStream(named)), ended)
+
+
 @pytest.mark.parametrize("reason", [it for it in EndReason if it is not EndReason.COMPLETE])
 def test_a_stream_that_failed_before_its_head_is_answered_with_its_true_status(reason):
     refusal = Refusal(529, {"type": "overloaded_error", "message": "Overloaded"})
     ended = ended_with(reason, refusal if reason is EndReason.UPSTREAM_ERROR else None)
-    response = ended_response(ended, {"finalstop-stream-id": "s"})
+    response = answer_to(ended)
     said = json.loads(response.text or "")
     is_refused = reason is EndReason.UPSTREAM_ERROR
     assert response.status == (529 if is_refused else ENDINGS[reason].status)
@@ -55,8 +70,8 @@ WAITS = [
 @pytest.mark.parametrize(("seconds", "header", "told"), WAITS)
 def test_the_wait_that_the_upstream_asks_for_is_passed_on(seconds, header, told):
     refusal = Refusal(429, {"type": "rate_limit_error", "message": "m"}, retry_after_s=seconds)
-    passed = {"retry-after": header} if header else {}
-    response = ended_response(ended_with(EndReason.UPSTREAM_ERROR, refusal), passed)
+    passed = {"retry_after": header} if header else {}
+    response = answer_to(ended_with(EndReason.UPSTREAM_ERROR, refusal), **passed)
     assert response.headers.get("retry-after") == told
 
 

@@ -5,7 +5,8 @@ from aiohttp.test_utils import make_mocked_request
 
 from finalstop.core.limits import Limits
 from finalstop.gateway.errors import RequestError
-from finalstop.gateway.front import LINGER_HEADER, linger_s, passed_headers
+from finalstop.gateway.front import LINGER_HEADER, linger_s
+from finalstop.runtime.head import passed_headers
 from tests.gateway.served import ASK, error_of, served
 
 LIMITS = Limits(linger_s=1.5, linger_s_max=30.0)

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from finalstop.core.events import BlockDelta, Entry, Event
-from finalstop.core.receipt import Receipt
+from finalstop.core.receipt import Ended
 from finalstop.gateway.auth import Gatekeeper
 from finalstop.gateway.compose import open_relay, open_upstream
 from finalstop.gateway.config import Settings
@@ -64,8 +64,8 @@ async def run(
     model: str,
     max_tokens: int,
     write: Callable[[str], None],
-) -> Receipt:
-    """Ask one question; `write` gets the text as it comes. Return the receipt.
+) -> Ended:
+    """Ask one question; `write` gets the text as it comes. Return how it ended.
 
     Raises:
         AuthError: a real upstream, and no API key of our own.
@@ -93,4 +93,6 @@ async def run(
         stream = relay.open(source)
         with stream.presence():
             await stream.view(TerminalText(), Terminal(write))
-            return await stream.receipt()
+            await stream.receipt()
+        assert stream.ended is not None
+        return stream.ended

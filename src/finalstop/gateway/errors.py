@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from math import ceil
 
 import msgspec
 import structlog
@@ -18,13 +17,9 @@ from finalstop.core.endings import error_type_of
 from finalstop.core.receipt import Ended
 from finalstop.gateway.auth import AuthError
 from finalstop.log.contract import UnknownStreamError
+from finalstop.runtime.head import Head, error_head, refusal_head
 from finalstop.runtime.relay import NotAcceptingError
-from finalstop.runtime.stream import TooManyViewersError
-from finalstop.wire.anthropic import error_body
-
-# The API's own answer to more load than it takes; the SDKs know it and back off.
-OVERLOADED = 529
-UNAVAILABLE = 503
+from finalstop.runtime.stream import Stream, TooManyViewersError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -62,15 +57,15 @@ def error_response(
     return _json(status, body, headers or {})
 
 
-def ended_response(ended: Ended, headers: Mapping[str, str]) -> web.Response:
+def ended_response(stream: Stream, ended: Ended) -> web.Response:
     """The true status of a stream that failed before its head was sent."""
-    receipt = ended.receipt
-    answer = dict(headers)
-    answer["x-should-retry"] = "true" if receipt.retryable else "false"
-    if receipt.retry_after_s is not None:
-        # RFC 9110, section 10.2.3: whole seconds. The upstream's own word, also a date, stays.
-        answer.setdefault("retry-after", str(ceil(receipt.retry_after_s)))
-    return _json(ended.status, error_body(ended), answer)
+    head = error_head(stream, ended)
+    return _whole(head, link=receipt_link(stream))
+
+
+def receipt_link(stream: Stream) -> str:
+    """The `link` header to a stream's receipt (RFC 8288)."""
+    return f'</streams/{stream.id}/receipt>; rel="receipt"'
 
 
 @web.middleware
@@ -88,7 +83,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         message = "No such stream: the id is wrong, not yours, or its retention is over."
         return error_response(404, message)
     except NotAcceptingError as error:
-        return _not_accepting(error)
+        return _whole(refusal_head(error))
     except TooManyViewersError as error:
         return error_response(429, f"{error}; retry later.")
     except web.HTTPException as error:
@@ -105,17 +100,6 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return error_response(500, f"finalstop failed ({type(error).__name__}); see its log.")
 
 
-def _not_accepting(error: NotAcceptingError) -> web.Response:
-    status = UNAVAILABLE if error.draining else OVERLOADED
-    headers = {"retry-after": "2", "x-should-retry": "true"}
-    return error_response(
-        status,
-        f"No new stream is accepted now: {error}.",
-        error_type="overloaded_error",
-        headers=headers,
-    )
-
-
 def _http_exception(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
     headers: dict[str, str] = {}
     if isinstance(error, web.HTTPMethodNotAllowed):
@@ -129,6 +113,11 @@ def _http_exception(request: web.Request, error: web.HTTPException) -> web.Strea
     else:
         message = error.reason or "The request failed."
     return error_response(error.status, message, headers=headers)
+
+
+def _whole(head: Head, **more: str) -> web.Response:
+    assert head.body is not None
+    return _json(head.status, head.body, {**head.headers, **more})
 
 
 def _json(status: int, body: bytes, headers: Mapping[str, str]) -> web.Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,18 +10,13 @@ from aiohttp import web
 from finalstop.core.limits import Limits
 from finalstop.gateway.auth import Gatekeeper
 from finalstop.gateway.config import Settings
-from finalstop.gateway.errors import RequestError
+from finalstop.gateway.errors import RequestError, receipt_link
+from finalstop.runtime import head
 from finalstop.runtime.relay import Relay
 from finalstop.runtime.stream import Stream
 from finalstop.upstream.contract import Upstream
 
-STREAM_ID_HEADER: Final = "finalstop-stream-id"
 LINGER_HEADER: Final = "finalstop-linger-s"
-
-# Of the upstream's response headers: what its clients read. Hop-by-hop ones, cookies and whatever
-# describes the upstream's own body are not ours to repeat.
-PASSED_PREFIXES: Final = ("anthropic-",)
-PASSED: Final = frozenset({"request-id", "retry-after", "retry-after-ms"})
 
 
 @dataclass(frozen=True)
@@ -63,19 +57,5 @@ def linger_s(request: web.Request, limits: Limits) -> float:
 
 
 def stream_headers(stream: Stream) -> dict[str, str]:
-    """The headers that every answer about a stream carries: its id, its receipt, the upstream's."""
-    headers = {
-        STREAM_ID_HEADER: stream.id,
-        "link": f'</streams/{stream.id}/receipt>; rel="receipt"',
-    }
-    headers.update(passed_headers(stream.upstream_headers))
-    return headers
-
-
-def passed_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Those of the upstream's response headers that its client may see."""
-    return {
-        name: value
-        for name, value in headers.items()
-        if name in PASSED or name.startswith(PASSED_PREFIXES)
-    }
+    """The headers that every answer about a stream carries here: its receipt's address, too."""
+    return {**head.stream_headers(stream), "link": receipt_link(stream)}

@@ -7,7 +7,6 @@ the head for the commit window, then either a true status or the view.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 import msgspec
 import structlog
@@ -20,18 +19,13 @@ from finalstop.gateway.errors import RequestError, ended_response
 from finalstop.gateway.front import FRONT, Front, linger_s, stream_headers
 from finalstop.gateway.outlet import ResponseOutlet
 from finalstop.gateway.passthrough import pass_through
+from finalstop.runtime.head import view_head
 from finalstop.runtime.intake import UpstreamSource
 from finalstop.runtime.stream import Stream
 from finalstop.upstream.contract import UpstreamRequest
 from finalstop.wire.formats import encoder_for
 
 log = structlog.get_logger("finalstop.gateway")
-
-# A proxy that follows these passes bytes on as they come and changes none of them.
-SSE_HEADERS: Final = {
-    "cache-control": "no-cache, no-transform",
-    "x-accel-buffering": "no",
-}
 
 
 async def messages(request: web.Request) -> web.StreamResponse:
@@ -90,7 +84,7 @@ async def _stream(
         await stream.begun(front.limits.commit_s)
         failed = stream.failed_at_once
         if failed is not None:
-            return ended_response(failed, stream_headers(stream))
+            return ended_response(stream, failed)
         return await _view(front, request, stream, wire_format)
 
 
@@ -98,8 +92,8 @@ async def _view(
     front: Front, request: web.Request, stream: Stream, wire_format: str
 ) -> web.StreamResponse:
     encoder = encoder_for(wire_format)
-    headers = {**SSE_HEADERS, **encoder.headers, **stream_headers(stream)}
-    response = web.StreamResponse(headers={**headers, "content-type": encoder.content_type})
+    headers = {**view_head(stream, encoder).headers, **stream_headers(stream)}
+    response = web.StreamResponse(headers=headers)
     if request.version < HttpVersion11:
         response.force_close()
         log.warning("http_1_0_client", stream=stream.id, why="the body ends with the connection")
@@ -110,8 +104,9 @@ async def _view(
         await stream.view(encoder, outlet)
         async with asyncio.timeout(front.limits.write_s):
             await response.write_eof()
-    except (ConnectionError, TimeoutError):
+    except (ConnectionError, TimeoutError) as error:
         # The reader is gone, or takes nothing: its view ends with a cut, never with a proper end.
+        log.warning("view_cut", stream=stream.id, why=str(error) or type(error).__name__)
         outlet.abort()
     except Exception:
         outlet.abort()
@@ -126,7 +121,7 @@ async def _whole(stream: Stream) -> web.Response:
         ended = stream.ended
         assert ended is not None
         if not ended.receipt.complete:
-            return ended_response(ended, stream_headers(stream))
+            return ended_response(stream, ended)
         return await message_response(stream, ended)
 
 
@@ -143,7 +138,8 @@ async def message_response(stream: Stream, ended: Ended) -> web.Response:
             f"The answer holds {unknown}, which this version cannot put together into a Message; "
             "ask for a stream, or set nonstream_passthrough."
         )
-        raise RequestError(502, why, headers=stream_headers(stream))
+        # The answer is whole and paid for: asking again would only be billed again.
+        raise RequestError(502, why, headers={**stream_headers(stream), "x-should-retry": "false"})
     response = web.Response(body=msgspec.json.encode(message), content_type="application/json")
     response.headers.update(stream_headers(stream))
     return response

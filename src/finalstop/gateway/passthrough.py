@@ -8,7 +8,8 @@ from finalstop.core.endings import ENDINGS
 from finalstop.gateway.auth import Admission, forwarded_headers
 from finalstop.gateway.body import read_fields
 from finalstop.gateway.errors import RequestError, error_response
-from finalstop.gateway.front import FRONT, Front, passed_headers
+from finalstop.gateway.front import FRONT, Front
+from finalstop.runtime.head import passed_headers
 from finalstop.upstream.contract import UpstreamFailedError, UpstreamRequest
 
 

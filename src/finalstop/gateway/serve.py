@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
 
 import structlog
@@ -23,7 +23,7 @@ from finalstop.gateway.compose import open_relay, open_upstream
 from finalstop.gateway.config import Settings
 from finalstop.gateway.front import Front
 from finalstop.gateway.speaker import speaker_for
-from finalstop.runtime.relay import TERMINALS_S, Relay
+from finalstop.runtime.relay import Relay
 from finalstop.telemetry.logline import configure
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -31,6 +31,12 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 # Connections that the kernel holds until they are taken: all clients of a server that has just
 # been replaced come back at once, and one turned away waits a second before it tries again.
 BACKLOG: Final = 1024
+
+# While draining: how often to look whether the last reader has its last bytes.
+LOOK_S: Final = 0.02
+
+# What handlers that are still there after the drain get before they are cancelled.
+LEFT_S: Final = 0.1
 
 log = structlog.get_logger("finalstop.gateway")
 
@@ -54,9 +60,10 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def serve(settings: Settings) -> int:
     """Serve in the running loop; return 0 after a drain, 1 if the address is taken."""
     try:
-        async with open_gateway(settings) as gateway:
-            _announce(settings, gateway.url)
-            await _until_signalled(gateway.relay)
+        with _signals() as signals:
+            async with open_gateway(settings) as gateway:
+                _announce(settings, gateway.url)
+                await _until_signalled(signals, gateway.relay)
     except CannotListenError as error:
         why = str(error)
         log.error(  # noqa: TRY400 - not a bug: no traceback
@@ -90,7 +97,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             make_app(Front(settings, relay, upstream, Gatekeeper(settings))),
             # Off by default, and then a client that leaves before the head goes unseen.
             handler_cancellation=True,
-            shutdown_timeout=TERMINALS_S,
+            # The drain has waited for the handlers; what is left reads nothing any more.
+            shutdown_timeout=LEFT_S,
         )
         await runner.setup()
         try:
@@ -118,24 +126,36 @@ async def _listening(settings: Settings, runner: web.AppRunner) -> AsyncIterator
         listener.close()
 
 
-async def _until_signalled(relay: Relay) -> None:
+@contextmanager
+def _signals() -> Iterator[asyncio.Queue[str]]:
+    """The names of the signals as they come, until the house is empty: none kills the process."""
     loop = asyncio.get_running_loop()
-    signalled = asyncio.Event()
-
-    def on_signal(name: str) -> None:
-        if signalled.is_set():
-            relay.cut(f"A second signal ({name}).")
-        log.info("signal", signal=name, live_streams=relay.live)
-        signalled.set()
-
+    names: asyncio.Queue[str] = asyncio.Queue()
     for number in SIGNALS:
-        loop.add_signal_handler(number, on_signal, number.name)
+        loop.add_signal_handler(number, names.put_nowait, number.name)
     try:
-        await signalled.wait()
-        await relay.drain()
+        yield names
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+
+
+async def _until_signalled(signals: asyncio.Queue[str], relay: Relay) -> None:
+    """Wait for a signal, then drain: all of it, the last bytes included, within `drain_s`."""
+    log.info("signal", signal=await signals.get(), live_streams=relay.live)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(relay.limits.drain_s), asyncio.TaskGroup() as tasks:
+            impatience = tasks.create_task(_second_signal(signals, relay))
+            await relay.drain()
+            while relay.watched:  # noqa: ASYNC110 - a few looks, once in a process's life
+                await asyncio.sleep(LOOK_S)
+            impatience.cancel()
+
+
+async def _second_signal(signals: asyncio.Queue[str], relay: Relay) -> None:
+    name = await signals.get()
+    log.info("signal", signal=name, live_streams=relay.live)
+    relay.cut(f"A second signal ({name}).")
 
 
 def _announce(settings: Settings, url: str) -> None:

@@ -34,7 +34,7 @@ async def message(request: web.Request) -> web.Response:
         return _pending(stream)
     if ended.receipt.complete:
         return await message_response(stream, ended)
-    response = ended_response(ended, stream_headers(stream))
+    response = ended_response(stream, ended)
     partial, _ = await stream.message()
     assert isinstance(response.body, bytes)
     fields = msgspec.json.decode(response.body)

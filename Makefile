@@ -8,7 +8,7 @@ JOBS ?= 2
 HOUSE := tests/test_house.py tests/test_tidy.py tests/test_docs.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix docs demo-express lock clean setup-gateway setup-dev lint
+.PHONY: help run test check fix docs bench demo-express lock clean setup-gateway setup-dev lint
 
 run: setup-gateway ## start the gateway; ARGS="--port 9000" passes options on
 	@$(PYTHON_BIN)/finalstop serve $(ARGS)
@@ -25,6 +25,9 @@ fix: setup-dev ## format, and mend what the linter can mend
 
 docs: setup-dev ## write the generated parts of the docs anew
 	@$(PYTHON_BIN)/python -m tools.docs
+
+bench: setup-dev ## what the guarantees cost per event, beside a bare pass-through
+	@$(PYTHON_BIN)/python bench/hot_path.py
 
 demo-express: setup-dev ## an Express handler that hangs, before and after (no key needed)
 	@$(PYTHON_BIN)/python examples/express/demo.py $(ARGS)

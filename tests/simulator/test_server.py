@@ -274,7 +274,9 @@ async def test_stop_closes_everything_and_leaves_no_task():
 
 
 async def test_what_was_never_started_can_be_stopped():
-    await Simulator().stop()
+    simulator = Simulator()
+    await simulator.stop()
+    assert (simulator.connections_accepted, simulator.calls) == (0, [])
 
 
 def test_it_is_the_same_on_uvloop():

@@ -206,6 +206,7 @@ def test_cutting_does_nothing_where_there_is_nothing_to_cut():
     well.cut()  # not open yet
     with contextlib.closing(near):
         well.open()
+    assert near.fileno() == -1
     well.cut()  # the socket is gone
     SyncWell([1]).cut()
     well.close()

@@ -170,4 +170,5 @@ async def test_an_upstream_that_never_closes_ends_at_once(there):
     for spec in ("never-closed", "never-closed-pings", "never-closed-events"):
         for way in (helper, raw, whole):
             async with asyncio.timeout(1.0):
-                await way(there, asked(spec))
+                heard = await way(there, asked(spec))
+            assert "end_turn" in str(heard)  # as the Message says it, or the last message_delta

@@ -39,10 +39,28 @@ have_ensurepip() {
     fi
 }
 
+# Real proxies for the tests and the benchmark. Where they cannot be installed the tests that need
+# them are listed as NOT RUN.
+have_debian_packages() {
+    local command missing=()
+    for command in nginx:nginx-light haproxy:haproxy; do
+        [ -x "/usr/sbin/${command%%:*}" ] || missing+=("${command##*:}")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing ${missing[*]}"
+        apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" \
+            >/dev/null 2>&1 || say "could not install ${missing[*]}"
+    else
+        say "for all of the tests, on Debian or Ubuntu: sudo apt-get install ${missing[*]}"
+    fi
+}
+
 # The folder is in the stamp because a venv that was moved runs the scripts of its old home.
 stamp_of() { echo "$PWD $(cat "requirements/$1.txt" pyproject.toml | cksum)"; }
 is_ready() { [ "$(cat ".venv/.ready-$1" 2>/dev/null)" = "$(stamp_of "$1")" ]; }
 
+[ "$need" != dev ] || have_debian_packages
 if is_new_enough .venv/bin/python; then
     # dev holds all of gateway, so whoever has run the tests can run the gateway.
     if is_ready "$need" || is_ready dev; then exit 0; fi

@@ -16,7 +16,7 @@ from finalstop.simulator.recipes import Json
 from finalstop.simulator.requests import Request
 from finalstop.simulator.script import Script, ScriptError
 
-MODELS: Final = ("claude-opus-5", "claude-sonnet-5", "claude-haiku-4-5")
+MODELS: Final = ("claude-sonnet-5-5", "claude-opus-5", "claude-sonnet-5", "claude-haiku-4-5")
 SCRIPT_HEADER: Final = "x-simulator"
 MODEL_PREFIX: Final = "sim:"
 

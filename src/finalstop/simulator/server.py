@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 from collections import Counter
+from dataclasses import replace
 from random import Random
 from typing import Final, Self, cast
 
@@ -98,6 +99,15 @@ class Simulator:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.stop()
+
+    def play(self, spec: str) -> None:
+        """From now on, calls that name no script get this one. Open calls go on as they began.
+
+        Raises:
+            ScriptError: `spec` is no script.
+        """
+        parse_script(spec)
+        self._setting = replace(self._setting, default=spec)
 
     def forget(self) -> None:
         """Forget all calls, and how often each script with `times` was played."""

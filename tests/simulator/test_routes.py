@@ -34,6 +34,7 @@ def refused(status, kind, says, *args, **options):
     [
         ("POST", "/v1/messages", GOOD, "type", "message"),
         ("POST", "/v1/messages", GOOD | {"stream": False}, "role", "assistant"),
+        ("POST", "/messages", GOOD, "type", "message"),
         ("POST", "/v1/messages/count_tokens", GOOD, "input_tokens", 9),
         ("GET", "/v1/models", None, "first_id", MODELS[0]),
         ("GET", f"/v1/models/{MODELS[1]}", None, "id", MODELS[1]),

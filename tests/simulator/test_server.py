@@ -177,6 +177,33 @@ async def test_a_script_can_be_chosen_by_header_model_or_default():
         assert [call.spec for call in simulator.calls] == ["status-503", "status-402", "status-404"]
 
 
+async def test_what_is_played_can_be_changed_between_calls(simulator):
+    simulator.play("status-529")
+    assert (await ask(simulator.url, None)).status == 529
+    simulator.play("text")
+    assert (await ask(simulator.url, None)).status == 200
+    assert [call.spec for call in simulator.calls] == ["status-529", "text"]
+    with pytest.raises(ScriptError, match="no answer or fault is called 'nope'"):
+        simulator.play("nope")
+    assert (await ask(simulator.url, None)).status == 200
+
+
+async def test_open_calls_can_be_broken_off_and_idle_connections_stay(simulator):
+    idle, writer = await connect(simulator.url)
+    writer.write(request_bytes("text"))
+    await until(lambda: simulator.calls and simulator.calls[0].ended is CallEnd.FINISHED)
+    asked = asyncio.get_running_loop().create_task(ask(simulator.url, "stall"))
+    await until(lambda: len(simulator.calls) == 2 and simulator.calls[1].bytes_sent)
+    simulator.hang_up()
+    assert (await asked).ended == "eof"
+    assert [call.ended for call in simulator.calls] == [CallEnd.FINISHED, CallEnd.CUT]
+    writer.write(request_bytes("text"))
+    await until(lambda: len(simulator.calls) == 3)
+    assert simulator.calls[2].connection == simulator.calls[0].connection
+    writer.transport.abort()
+    assert idle.at_eof() is False
+
+
 async def test_memory_is_bounded_however_many_calls_there_are(simulator, monkeypatch):
     monkeypatch.setattr(server, "CALLS_MAX", 3)
     for number in range(5):

@@ -134,6 +134,7 @@ _ANSWERS: Final = (
     _answer("thinking", "a thinking block with its signature, then text"),
     _answer("redacted-thinking", "a redacted_thinking block, then text"),
     _answer("tools", "text, then one tool call whose JSON is split inside escapes"),
+    _answer("thinking-tools", "a thinking block, text, then a tool call"),
     _answer("parallel-tools", "two tool calls, one with no input"),
     _answer("citations", "text with each of the five citation locations"),
     _answer("server-tools", "every server tool and its result block, a container, cited text"),

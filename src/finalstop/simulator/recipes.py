@@ -72,6 +72,11 @@ def _tools(_script: Script, rng: Random, _prompt: str) -> Recipe:
     return Recipe(blocks, "tool_use")
 
 
+def _thinking_tools(script: Script, rng: Random, prompt: str) -> Recipe:
+    thought = _thinking(script, rng, prompt)
+    return Recipe([*thought.blocks, _tool_use(rng, _TOOL_INPUT)], "tool_use", usage=thought.usage)
+
+
 def _parallel_tools(_script: Script, rng: Random, _prompt: str) -> Recipe:
     return Recipe([_tool_use(rng, _TOOL_INPUT), _tool_use(rng, {}, "list_seas")], "tool_use")
 
@@ -240,6 +245,7 @@ RECIPES: Final[dict[str, Callable[[Script, Random, str], Recipe]]] = {
     "thinking": _thinking,
     "redacted-thinking": _redacted_thinking,
     "tools": _tools,
+    "thinking-tools": _thinking_tools,
     "parallel-tools": _parallel_tools,
     "citations": _citations,
     "server-tools": _server_tools,

@@ -68,7 +68,8 @@ def spec_of(request: Request, default: str) -> str:
 def _answered(request: Request, setting: Setting, request_id: str) -> Performance:
     if request.path == "/" and request.method in {"GET", "HEAD"}:
         return Performance(respond_json(200, {"simulator": "finalstop"}, request_id))
-    method = _METHODS.get(request.path, "GET" if request.path.startswith("/v1/models/") else None)
+    path = _WITHOUT_VERSION.get(request.path, request.path)
+    method = _METHODS.get(path, "GET" if path.startswith("/v1/models/") else None)
     if method is None:
         raise Refusal(404, "not_found_error", f"no such path: {request.path}")
     if request.method != method and (request.method, method) != ("HEAD", "GET"):
@@ -77,7 +78,7 @@ def _answered(request: Request, setting: Setting, request_id: str) -> Performanc
     if setting.require_key and key_of(request.headers) is None:
         raise Refusal(401, "authentication_error", "x-api-key or authorization header is required")
     script_of = setting.choose
-    if request.path == "/v1/messages":
+    if path == "/v1/messages":
         ask = _ask(_object(request), needs_max_tokens=True)
         script = script_of(spec_of(request, setting.default))
         return perform(script, ask, request_id, pace_ms=setting.pace_ms)
@@ -135,6 +136,8 @@ def _prompt(messages: list[object]) -> str:
     return " ".join(str(b["text"]) for b in blocks if isinstance(b, dict) and "text" in b)
 
 
+# The AI SDK takes a base URL that ends in /v1; pointed at ours, it leaves that part out.
+_WITHOUT_VERSION: Final = {"/messages": "/v1/messages"}
 _METHODS: Final = {
     "/v1/messages": "POST",
     "/v1/messages/count_tokens": "POST",

@@ -109,6 +109,11 @@ class Simulator:
         parse_script(spec)
         self._setting = replace(self._setting, default=spec)
 
+    def hang_up(self) -> None:
+        """Break off every call that is open by closing its connection; idle ones stay."""
+        for connection in list(self._connections):
+            connection.hang_up()
+
     def forget(self) -> None:
         """Forget all calls, and how often each script with `times` was played."""
         self.calls.clear()
@@ -213,6 +218,12 @@ class _Connection(asyncio.Protocol):
 
     def close(self) -> None:
         self._transport.close()
+
+    def hang_up(self) -> None:
+        """Close, if a call is open: it is cut."""
+        if self._call is not None:
+            self._end(CallEnd.CUT)
+            self._transport.close()
 
     def reset(self) -> None:
         """Reset. A call still open is cut: it is we who leave."""

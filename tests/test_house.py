@@ -57,7 +57,7 @@ IMPURE = (
     "asyncio", "datetime", "logging", "os", "pathlib", "random", "secrets", "select", "socket",
     "ssl", "subprocess", "threading", "time",
 )  # fmt: skip
-CONCRETE = ours("log.memory", "log.sqlite", "log.redis", "upstream.http")
+CONCRETE = ours("log.memory", "log.sqlite", "log.redis", "upstream.direct", "upstream.http")
 ENCODERS = ours(
     "wire.anthropic", "wire.text", "wire.plain", "wire.vercel", "wire.agui", "wire.openai"
 )

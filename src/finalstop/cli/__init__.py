@@ -8,7 +8,18 @@ from typing import Final
 
 # The packages of `finalstop[gateway]`, as they are imported.
 GATEWAY_PACKAGES: Final = frozenset(
-    {"aiohttp", "pydantic", "pydantic_settings", "rich", "structlog", "typer", "uvloop"}
+    {
+        "aiohappyeyeballs",
+        "aiohttp",
+        "h11",
+        "httptools",
+        "pydantic",
+        "pydantic_settings",
+        "rich",
+        "structlog",
+        "typer",
+        "uvloop",
+    }
 )
 
 

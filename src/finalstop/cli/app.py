@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 import typer
 
 import finalstop
+from finalstop.cli.doctor import doctor
 
 if TYPE_CHECKING:
     from finalstop.gateway.config import Configuration
@@ -146,6 +147,9 @@ def simulate(
     except OSError as error:
         _say(f"--port {port}: cannot listen on 127.0.0.1: {error.strerror}")
         raise typer.Exit(1) from None
+
+
+app.command()(doctor)
 
 
 @app.command("config")

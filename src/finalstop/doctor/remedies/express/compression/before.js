@@ -1,0 +1,1 @@
+  res.setHeader('Cache-Control', 'no-cache');

@@ -1,4 +1,4 @@
-"""What is shown: the faults, what is true of each, and the words for what becomes of them.
+"""What is shown: two releases of the SDK, two routes, and the words for what becomes of a fault.
 
 Pure. It may not know how anything is run.
 """
@@ -10,55 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing an upstream does: a script of the simulator, what it means, what is true then.
-
-    `reason` is the end reason that is true of it: `complete` if the whole answer arrived,
-    `message_stop` included. `before_head`: it strikes while the API can still answer with a
-    status. `excerpt`: the row stands in the project's README, too.
-    """
-
-    spec: str
-    says: str
-    reason: str
-    before_head: bool = False
-    excerpt: bool = False
-
-    @property
-    def whole(self) -> bool:
-        """Whether saying "end" is right."""
-        return self.reason == "complete"
-
-
-FAULTS: Final = (
-    Fault("text", "does everything right", "complete", excerpt=True),
-    Fault("never-closed", "leaves the body open after `message_stop`", "complete", excerpt=True),
-    Fault("never-closed-pings", "the same, with pings for ever", "complete", excerpt=True),
-    Fault("stall@mid-text", "falls silent mid-answer", "idle_timeout", excerpt=True),
-    Fault("pings-forever@mid-text", "only pings, from mid-answer on", "idle_timeout", excerpt=True),
-    Fault(
-        "no-head",
-        "takes the request and says nothing",
-        "first_content_timeout",
-        before_head=True,
-        excerpt=True,
-    ),
-    Fault("fin@mid-text", "ends the body mid-answer, properly", "truncated", excerpt=True),
-    Fault("eof@mid-text", "closes the connection mid-answer", "truncated"),
-    Fault("rst@mid-text", "resets the connection mid-answer", "truncated"),
-    Fault("error-overloaded@mid-text", "sends an `error` event, then ends", "upstream_error"),
-    Fault(
-        "error-then-open@mid-text",
-        "sends an `error` event, leaves the body open",
-        "upstream_error",
-        excerpt=True,
-    ),
-    Fault("status-529", "answers 529, at every attempt", "upstream_error", before_head=True),
-    Fault("status-429", "answers 429, at every attempt", "upstream_error", before_head=True),
-    Fault("bad-json@mid-text", "sends an event with broken JSON", "upstream_invalid"),
-)
+from examples.faults import Fault
 
 NEWEST: Final = "1.12.0"
 MID_2024: Final = "0.24.3"

@@ -22,14 +22,12 @@ sys.path.insert(0, str(ROOT))
 from rich.console import Console  # noqa: E402
 
 from examples.express.cases import (  # noqa: E402
-    FAULTS,
     MID_2024,
     Result,
     Route,
     Verdict,
     is_kept,
 )
-from examples.express.processes import StartError  # noqa: E402
 from examples.express.report import (  # noqa: E402
     Verdicts,
     excerpt_markdown,
@@ -39,6 +37,8 @@ from examples.express.report import (  # noqa: E402
     verdicts_of,
 )
 from examples.express.stage import GATEWAY_LIMITS, WAIT_S, run  # noqa: E402
+from examples.faults import FAULTS  # noqa: E402
+from examples.processes import StartError  # noqa: E402
 from tools.node import NodeError  # noqa: E402
 
 FOLDER: Final = Path(__file__).resolve().parent

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from examples.express.cases import FAULTS, NEWEST, SDKS, Fault, Result, Route, Verdict
+from examples.express.cases import NEWEST, SDKS, Result, Route, Verdict
+from examples.faults import FAULTS, Fault
 
 # fault -> SDK -> route -> what became of it.
 Verdicts = dict[str, dict[str, dict[str, str]]]

@@ -7,20 +7,21 @@ pointed at the gateway. All faults are asked of all four at once.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 
-from examples.express.cases import SDKS, Fault, Result, Route, Seen, result_of
-from examples.express.processes import Program, started
+from examples.browser import End, Reply, browser, read
+from examples.express.cases import SDKS, Result, Route, Seen, result_of
+from examples.faults import Fault
+from examples.processes import Program, environment, started
 from tools.node import install, node
 
 FOLDER: Final = Path(__file__).resolve().parent
@@ -58,7 +59,7 @@ async def run(faults: Sequence[Fault], *, wait_s: float = WAIT_S) -> list[Result
     """
     async with AsyncExitStack() as house:
         apps = await _open(house)
-        client = await house.enter_async_context(_browser())
+        client = await house.enter_async_context(browser())
         async with asyncio.TaskGroup() as group:
             asked = [
                 group.create_task(_ask(client, app, fault, wait_s=wait_s))
@@ -82,34 +83,20 @@ async def _open_upstreams(house: AsyncExitStack) -> dict[Route, str]:
     # Elsewhere than here: a finalstop.toml or .env of the person who runs this is not for us.
     away = Path(house.enter_context(tempfile.TemporaryDirectory()))
     simulate = _finalstop("simulate", "--port", "0", "--pace-ms", str(PACE_MS))
-    simulator = await house.enter_async_context(started(simulate, env=_env(), folder=away))
+    simulator = await house.enter_async_context(started(simulate, env=environment(), folder=away))
     limits = [f"--set={name}={value}" for name, value in GATEWAY_LIMITS.items()]
     serve = _finalstop("serve", "--port", "0", "--upstream", simulator.url, *limits)
-    gateway = await house.enter_async_context(started(serve, env=_env(), folder=away))
+    gateway = await house.enter_async_context(started(serve, env=environment(), folder=away))
     return {Route.DIRECT: simulator.url, Route.FINALSTOP: gateway.url}
 
 
 def _handler(package: str, url: str) -> AbstractAsyncContextManager[Program]:
-    env = _env(SDK=package, ANTHROPIC_BASE_URL=url, ANTHROPIC_API_KEY="demo", PORT="0")
+    env = environment(SDK=package, ANTHROPIC_BASE_URL=url, ANTHROPIC_API_KEY="demo", PORT="0")
     return started([str(node()), "server.js"], env=env, folder=FOLDER)
 
 
 def _finalstop(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "finalstop", *arguments]
-
-
-def _env(**own: str) -> dict[str, str]:
-    """This process's environment without what would lead the demo elsewhere: keys, settings."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANTHROPIC_", "FINALSTOP_"))}
-    return {**kept, **own}
-
-
-@asynccontextmanager
-async def _browser() -> AsyncIterator[aiohttp.ClientSession]:
-    connector = aiohttp.TCPConnector(limit=0, force_close=True)
-    timeout = aiohttp.ClientTimeout(total=None, connect=WAIT_S)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        yield session
 
 
 async def _ask(client: aiohttp.ClientSession, app: App, fault: Fault, *, wait_s: float) -> Result:
@@ -120,24 +107,22 @@ async def _ask(client: aiohttp.ClientSession, app: App, fault: Fault, *, wait_s:
 
 
 async def _watch(client: aiohttp.ClientSession, app: Program, model: str, silent_s: float) -> Seen:
-    body = bytearray()
-    ended = cut = False
+    reply = Reply()
     loop = asyncio.get_running_loop()
     began = loop.time()
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(silent_s) as patience:
-            async with client.post(f"{app.url}/stream-claude", params={"model": model}) as response:
-                async for piece in response.content.iter_any():
-                    body += piece
-                    patience.reschedule(loop.time() + silent_s)
-                ended = True
-    except TimeoutError:
-        pass
-    except aiohttp.ClientError:
-        cut = True
+            await read(
+                client,
+                f"{app.url}/stream-claude",
+                reply,
+                on_bytes=lambda: patience.reschedule(loop.time() + silent_s),
+                params={"model": model},
+            )
     after_s = loop.time() - began
+    ended, cut = reply.end is End.WHOLE, reply.end is End.CUT
     printed = await _printed(app, model) if ended else ""
-    return Seen(ended, cut, END in body, body.count(TEXT), after_s, printed)
+    return Seen(ended, cut, END in reply.body, reply.body.count(TEXT), after_s, printed)
 
 
 async def _printed(app: Program, model: str) -> str:

@@ -20,8 +20,7 @@ LINES_MAX = 30
 ONE_REQUEST = """
 import asyncio
 from app import app
-from tests.adapters.fake_asgi import FakeClient
-from tests.adapters.laws import asked_in_process
+from tests.adapters.fake_asgi import FakeClient, asked_in_process
 
 async def main():
     client = FakeClient()

@@ -9,11 +9,9 @@ import sys
 import pytest
 
 from examples.express.cases import (
-    FAULTS,
     MID_2024,
     NEWEST,
     SDKS,
-    Fault,
     Result,
     Route,
     Seen,
@@ -25,6 +23,7 @@ from examples.express.cases import (
 from examples.express.demo import FOLDER, main, pages, read_verdicts
 from examples.express.report import excerpt_markdown, table_of, verdicts_of
 from examples.express.stage import run
+from examples.faults import FAULTS, Fault
 from finalstop.core.endings import EndReason
 from tests.doors import ROOT
 

@@ -1,4 +1,4 @@
-"""The programs of the demo as processes of their own: started, listened to, ended.
+"""The programs of a demo as processes of their own: started, listened to, ended.
 
 Each says its address in its first lines. What it prints is kept, because that is how one knows
 which way a handler went.
@@ -7,15 +7,18 @@ which way a handler went.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-# Python and Node take under two seconds to start; on a busy machine several times that.
-START_S: Final = 30
+# Node takes under two seconds to start, Python with the SDK three; ten of them at once on a busy
+# machine a minute.
+START_S: Final = 120
 STOP_S: Final = 10
+HIDDEN: Final = ("ANTHROPIC_", "FINALSTOP_", "PYTHONDONTWRITEBYTECODE")
 URL: Final = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
@@ -56,11 +59,21 @@ class Output:
 
 
 class Program:
-    """A started program: where it listens, and what it prints."""
+    """A started program: where it listens, what it prints, and the process that it is."""
 
-    def __init__(self, url: str, output: Output) -> None:
+    def __init__(self, url: str, output: Output, process: asyncio.subprocess.Process) -> None:
         self.url = url
         self.output = output
+        self.process = process
+
+
+def environment(**own: str) -> dict[str, str]:
+    """This process's environment without what would lead a demo elsewhere: keys, settings.
+
+    Without PYTHONDONTWRITEBYTECODE, too: with it every start compiles the whole SDK, for seconds.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
+    return {**kept, **own}
 
 
 @asynccontextmanager
@@ -85,7 +98,7 @@ async def started(
     async with asyncio.TaskGroup() as group:
         group.create_task(output.read(process.stdout))
         try:
-            yield Program(await _address(command, output), output)
+            yield Program(await _address(command, output), output, process)
         finally:
             await _end(process)
 

@@ -1,6 +1,8 @@
-"""The aiohttp handler of the issue, with the real SDK; `python -m` runs it under its own runner."""
+"""The aiohttp handler of the issue, with the real SDK; `python -m` runs it under its own runner.
 
-import json
+A port may follow; else it finds one, and says which.
+"""
+
 import os
 import socket
 import sys
@@ -8,12 +10,12 @@ import sys
 import anthropic
 from aiohttp import web
 
-from finalstop import Limits, MemoryLog, Relay
+from finalstop import MemoryLog, Relay
 from finalstop.adapters.aiohttp import respond
 from finalstop.shared import drain_on_signals
+from tests.adapters.apps.terms import LIMITS, limits_of
 
 client = anthropic.AsyncAnthropic(api_key="any", max_retries=0)  # ANTHROPIC_BASE_URL says where
-LIMITS = Limits(**json.loads(os.environ.get("LIMITS", "{}")))
 CANCELLATION = os.environ.get("HANDLER_CANCELLATION") == "1"
 RELAY = web.AppKey("RELAY", Relay)
 
@@ -21,8 +23,9 @@ RELAY = web.AppKey("RELAY", Relay)
 async def stream_claude(request: web.Request) -> web.StreamResponse:
     body = await request.json()
     source = client.messages.stream(model=body["model"], max_tokens=1000, messages=body["messages"])
+    plain = body.get("format", "text")
     return await respond(
-        request, source, format=body.get("format", "text"), relay=request.app[RELAY]
+        request, source, format=plain, limits=limits_of(body), relay=request.app[RELAY]
     )
 
 
@@ -36,6 +39,7 @@ app.router.add_post("/stream-claude", stream_claude)
 app.on_startup.append(set_up)
 
 if __name__ == "__main__":
-    listening = socket.create_server(("127.0.0.1", 0))
+    port = int(sys.argv[1]) if sys.argv[1:] else 0
+    listening = socket.create_server(("127.0.0.1", port))
     sys.stderr.write(f"http://127.0.0.1:{listening.getsockname()[1]}\n")
     web.run_app(app, sock=listening, handler_cancellation=CANCELLATION, print=None, access_log=None)

@@ -3,17 +3,18 @@
 Both take the same chunks of the same stream and hand bytes to the same outlet. The bare one only
 cuts chunks into frames and writes them; the relay also decodes, judges, logs and encodes. They run
 in turn, in one process, several times over; the figures are medians, and the ratio is the point.
-Run it with `make bench`. It times no socket: `make test` shows those to work, not how fast.
+Run it with `python -m bench chain`. It times no socket: `make bench` does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import cProfile
 import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Final
 
 from finalstop import Limits, MemoryLog, Relay
@@ -107,7 +108,9 @@ def bare(chunks: Sequence[bytes]) -> float:
     return spent
 
 
-async def relayed(chunks: Sequence[bytes], wire_format: str) -> float:
+async def relayed(
+    chunks: Sequence[bytes], wire_format: str, profiler: cProfile.Profile | None = None
+) -> float:
     """The whole chain, to one viewer that has caught up."""
     limits = Limits()
     relay, tap, outlet = Relay(MemoryLog(limits), limits), Tap(), Counter()
@@ -118,7 +121,8 @@ async def relayed(chunks: Sequence[bytes], wire_format: str) -> float:
         for _ in range(5):
             await asyncio.sleep(0)
         before = outlet.writes
-        spent = timed(tap.intake.data, chunks)
+        with profiler or nullcontext():
+            spent = timed(tap.intake.data, chunks)
         assert outlet.writes - before == len(chunks), "a batch was not written in its dispatch"
         view.cancel()
         with suppress(asyncio.CancelledError):

@@ -43,7 +43,10 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "runtime": ours("core", "wire", "log.contract", "upstream.contract", "upstream.objects"),
     "telemetry": ours("core", "wire", "log.contract", "upstream.contract", "runtime"),
     "adapters": ours("core", "wire", "log.contract", "upstream", "runtime", "shared"),
-    "gateway": ours("core", "wire", "log", "upstream", "runtime", "telemetry", "simulator"),
+    # The outlet: the gateway is an aiohttp program, and writes as the adapter of aiohttp does.
+    "gateway": ours(
+        "core", "wire", "log", "upstream", "runtime", "telemetry", "adapters.outlet", "simulator"
+    ),
     "simulator": (),
     "doctor": ours("core", "simulator"),
     "cli": (FRONT,),
@@ -76,6 +79,10 @@ HOT_PATH: dict[str, tuple[str, ...]] = {
     "finalstop.runtime.intake": ("*",),
     "finalstop.runtime.producer": ("*",),
     "finalstop.runtime.viewer": ("entries", "_write"),
+    "finalstop.upstream.connections": ("data_received",),
+    "finalstop.upstream.direct_calls": ("received", "_take"),
+    "finalstop.upstream.gate": ("*",),
+    "finalstop.upstream.reader": ("*",),
 }
 
 
@@ -300,6 +307,7 @@ PLANTED = [
     ("floors", "runtime/relay.py", "from finalstop.upstream.retry import Policy"),
     ("floors", "adapters/asgi.py", "from finalstop.gateway import app"),
     ("floors", "gateway/app.py", "from finalstop.cli import main"),
+    ("floors", "gateway/app.py", "from finalstop.adapters.opening import Opening"),
     ("floors", "__init__.py", "from finalstop.gateway import app"),
     ("pure", "core/lifecycle.py", "import asyncio"),
     ("pure", "wire/sse.py", "from time import monotonic"),

@@ -11,11 +11,11 @@ import sys
 
 from aiohttp import web
 
+from finalstop.adapters.outlet import ResponseOutlet
 from finalstop.core.endings import EndReason
 from finalstop.core.limits import Limits
 from finalstop.gateway.compose import open_upstream
 from finalstop.gateway.config import Settings
-from finalstop.gateway.outlet import ResponseOutlet
 from finalstop.gateway.serve import BACKLOG, loop_factory
 from finalstop.upstream.contract import ResponseHead, Upstream, UpstreamRequest
 

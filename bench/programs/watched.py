@@ -11,12 +11,12 @@ import sys
 
 from aiohttp import web
 
+from finalstop.adapters.outlet import ResponseOutlet
 from finalstop.gateway.app import make_app
 from finalstop.gateway.auth import Gatekeeper
 from finalstop.gateway.compose import open_relay, open_upstream
 from finalstop.gateway.config import Settings
 from finalstop.gateway.front import FRONT, Front
-from finalstop.gateway.outlet import ResponseOutlet
 from finalstop.gateway.serve import BACKLOG, LEFT_S, loop_factory
 from finalstop.runtime.head import view_head
 from finalstop.wire.formats import encoder_for

@@ -1,4 +1,4 @@
-"""A whole healthy answer as events, for sources that are plain iterators."""
+"""What sources give that are plain iterators: a whole healthy answer as events, or nothing."""
 
 HEALTHY = [
     {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant",
@@ -9,3 +9,18 @@ HEALTHY = [
     {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
     {"type": "message_stop"},
 ]  # fmt: skip
+
+
+class Unread:
+    """A stream object that may only be closed."""
+
+    closed = False
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        raise AssertionError("nobody may read it")
+
+    async def aclose(self):
+        self.closed = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -66,3 +67,18 @@ class FakeClient:
         """Whether the application said that nothing more follows."""
         last = self.sent[-1] if self.sent else {"type": "nothing"}
         return last["type"] == "http.response.body" and not last.get("more_body", False)
+
+
+async def asked_in_process(app: Any, client: FakeClient, body: object = None) -> asyncio.Task[None]:
+    """One request to an ASGI application in this process; its task, under way."""
+    payload = json.dumps(body or {}).encode()
+    client.request_body(payload)
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
+        "method": "POST", "scheme": "http", "path": "/stream-claude", "query_string": b"",
+        "raw_path": b"/stream-claude", "root_path": "", "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2), "extensions": {}, "state": {},
+        "headers": [(b"host", b"x"), (b"content-type", b"application/json"),
+                    (b"content-length", str(len(payload)).encode())],
+    }  # fmt: skip
+    return asyncio.get_running_loop().create_task(app(scope, client.receive, client.send))

@@ -1,4 +1,4 @@
-"""aiohttp: under its own runner, with and without `handler_cancellation`, and in the process."""
+"""What aiohttp has for itself. What holds of every framework: test_frameworks."""
 
 from __future__ import annotations
 
@@ -11,63 +11,10 @@ from aiohttp import web
 from finalstop import Limits, MemoryLog, Relay
 from finalstop.adapters.aiohttp import respond
 from finalstop.simulator import SimulatorThread
-from tests.adapters import process_laws as laws
+from tests.adapters import laws
 from tests.adapters.answers import HEALTHY
-from tests.adapters.serving import serving, warmed_up
+from tests.adapters.serving import serving
 from tests.faults.client import dial, eventually, request_bytes
-
-# Neither may matter: by default aiohttp tells no handler that its client has gone.
-SERVERS = ("aiohttp", "aiohttp-cancelling")
-
-
-@pytest.fixture(scope="module")
-def simulator():
-    with SimulatorThread() as simulator:
-        yield simulator
-
-
-@pytest.fixture(scope="module", params=SERVERS)
-def server(request, simulator, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("server")
-    with serving(request.param, simulator.url, folder, drain_s=1.5) as server:
-        asyncio.run(warmed_up(server))
-        yield server
-
-
-# -- a process of its own -------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("script", "event", "reason"), laws.ENDINGS, ids=laws.names(laws.ENDINGS))
-async def test_every_stream_ends_and_says_why(server, script, event, reason):
-    await laws.check_ending(server, script, event, reason)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("script", "status", "reason"), laws.REFUSALS, ids=laws.names(laws.REFUSALS)
-)
-async def test_a_failure_known_in_time_has_its_true_status(server, script, status, reason):
-    await laws.check_refusal(server, script, status, reason)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("how", ["fin", "rst"])
-@pytest.mark.parametrize(
-    ("_when", "script", "seen"), laws.DEPARTURES, ids=laws.names(laws.DEPARTURES)
-)
-async def test_a_client_that_leaves_cancels_its_upstream(
-    server, simulator, _when, script, seen, how
-):
-    took_s = await laws.seconds_to_cancel(server, simulator, script, seen, how)
-    assert took_s < laws.LEFT_S + laws.BUSY_S
-
-
-@pytest.mark.slow
-async def test_live_streams_end_when_the_server_is_told_to(server):
-    assert await laws.check_drain(server) < laws.DRAINED_S
-    assert server.process.wait(10) == 0
-
 
 # -- in the process -------------------------------------------------------------------------------
 
@@ -172,3 +119,33 @@ async def test_what_is_no_stream_is_named():
         await respond(None, 7)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="choose one of"):
         await respond(None, told(HEALTHY), format="morse")  # type: ignore[arg-type]
+
+
+# -- a process of its own -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    with SimulatorThread() as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def cancelling(simulator, tmp_path_factory):
+    """A runner that cancels the handlers of clients that left; by default it does not."""
+    variables = {"HANDLER_CANCELLATION": "1"}
+    folder = tmp_path_factory.mktemp("server")
+    with serving("aiohttp / its own runner", simulator.url, folder, variables) as server:
+        yield server
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["fin", "rst"])
+@pytest.mark.parametrize(
+    ("_when", "script", "seen"), laws.DEPARTURES, ids=laws.names(laws.DEPARTURES)
+)
+async def test_a_handler_that_is_cancelled_as_well_cancels_its_upstream(
+    cancelling, simulator, _when, script, seen, how
+):
+    took_s = await laws.seconds_to_cancel(cancelling, simulator, script, seen, how)
+    assert took_s < laws.LEFT_S + laws.BUSY_S

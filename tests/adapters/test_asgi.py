@@ -12,9 +12,8 @@ from finalstop.core.endings import EndReason, Refusal
 from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.runtime.head import Head
 from tests import builders as b
-from tests.adapters.asgi_serving import serving_asgi
+from tests.adapters.answers import Unread
 from tests.adapters.fake_asgi import SCOPE, FakeClient
-from tests.adapters.serving import asked
 from tests.runtime.fakes import Bench, ScriptedSource, reason_of, reported_bugs, settle
 
 LONG = "x" * 100_000
@@ -236,7 +235,7 @@ async def test_last_words_to_a_reader_that_takes_nothing_are_bounded(bench, monk
 
 async def test_while_the_server_drains_a_request_is_refused_with_503_and_its_source_closed(bench):
     await bench.relay.drain()
-    pulls = Pulls()
+    pulls = Unread()
     app = StreamApp(pulls, relay=bench.relay)
     client = FakeClient()
     await app(dict(SCOPE), client.receive, client.send)
@@ -255,21 +254,6 @@ async def test_at_a_bound_a_request_is_refused_with_529():
     assert request.client.status == 529
     assert json.loads(request.client.body)["error"]["type"] == "overloaded_error"
     await bench.close()
-
-
-class Pulls:
-    """A stream object that counts how it is treated."""
-
-    closed = False
-
-    def __aiter__(self):
-        return self
-
-    async def __anext__(self):
-        raise AssertionError("nobody may read it")
-
-    async def aclose(self):
-        self.closed = True
 
 
 # -- what is asked --------------------------------------------------------------------------------
@@ -358,31 +342,3 @@ async def test_a_head_that_nobody_takes_is_given_up_after_write_s():
 
 def test_by_default_a_stream_has_the_default_limits():
     assert StreamApp([])._opening.limits is DEFAULTS
-
-
-# -- as a real process, told to end ---------------------------------------------------------------
-
-# the server, what the receipt says of it
-SERVERS = [
-    ("uvicorn", "drain_s=1 is over."),
-    ("granian", "drain_s=1 is over."),
-    ("daphne", "drain_s=1 is over."),
-    ("hypercorn", "The server cancelled the request."),
-]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("server", "why"), SERVERS, ids=[row[0] for row in SERVERS])
-async def test_a_stream_that_goes_on_when_the_server_is_told_to_end_says_so(
-    server, why, tmp_path, claude_simulator_url
-):
-    with serving_asgi(
-        "own_relay", server, claude_simulator_url, tmp_path, drain_s=1.0, idle_s=30.0
-    ) as running:
-        wire = await asked(running, "stall@mid-text")
-        assert await wire.until(b'"text')
-        running.told_to_end()
-        answer = await wire.answer(10)
-    said = json.loads(answer.frames[-1][2])
-    assert (said["reason"], said["detail"]) == ("draining", why)
-    assert answer.ended == "whole"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import time
 
 import pytest
 
@@ -75,3 +77,45 @@ def test_a_cut_tears_the_connection_unless_others_use_it(pair, protocol, own):
     else:
         with pytest.raises(BlockingIOError):
             theirs.recv(1)
+
+
+class ReadableOnly:
+    """A `poll` like the one that gevent puts in its place: it never says that a peer hung up."""
+
+    def register(self, number, mask):
+        pass
+
+    def poll(self, timeout_ms):
+        return []
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="TCP tells its state on Linux only")
+@pytest.mark.parametrize("leave", [lambda it: it.close(), lambda it: it.shutdown(socket.SHUT_WR)])
+def test_a_client_is_missed_under_gevent_too(monkeypatch, leave):
+    monkeypatch.setattr(select, "poll", ReadableOnly)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        theirs = socket.create_connection(listening.getsockname())
+        ours, _ = listening.accept()
+    with ours, theirs:
+        gone = connection(ours).gone
+        assert gone is not None
+        theirs.sendall(b"a pipelined request")
+        assert not gone()
+        leave(theirs)
+        assert until(gone)
+
+
+def test_what_is_no_tcp_is_there_until_a_write_fails(monkeypatch, pair):
+    monkeypatch.setattr(select, "poll", ReadableOnly)
+    ours, theirs = pair
+    theirs.close()
+    gone = connection(ours).gone
+    assert gone is not None
+    assert not gone()
+
+
+def until(condition, within_s=2.0):
+    over_at = time.monotonic() + within_s
+    while not condition() and time.monotonic() < over_at:
+        pass
+    return condition()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from finalstop import shared
-from finalstop.adapters.opening import Opening
+from finalstop.adapters.opening import Opening, Options
 from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.runtime.relay import NotAcceptingError
+from tests.adapters.answers import Unread
 from tests.runtime.fakes import Bench, ScriptedSource, settle
-
-UNASKED = {"limits": None, "linger_s": None, "principal": None, "on_end": None}
 
 
 @pytest.fixture
@@ -20,25 +21,6 @@ async def bench():
     await bench.close()
 
 
-def opening_of(source, *, format="text", relay=None, **asked):
-    return Opening(source, format=format, relay=relay, **(UNASKED | asked))
-
-
-class Pulls:
-    """A stream object that may only be closed."""
-
-    closed = False
-
-    def __aiter__(self):
-        return self
-
-    async def __anext__(self):
-        raise AssertionError("nobody may read it")
-
-    async def aclose(self):
-        self.closed = True
-
-
 # the limits asked for, whether a relay is given, the limits kept
 OWN = Limits(idle_s=3.0)
 BOUNDS = [(OWN, True, 3.0), (OWN, False, 3.0), (None, True, 7.0), (None, False, DEFAULTS.idle_s)]
@@ -46,12 +28,12 @@ BOUNDS = [(OWN, True, 3.0), (OWN, False, 3.0), (None, True, 7.0), (None, False, 
 
 @pytest.mark.parametrize(("asked", "given", "idle_s"), BOUNDS)
 async def test_a_streams_own_limits_come_before_the_relays(bench, asked, given, idle_s):
-    opening = opening_of([], relay=bench.relay if given else None, limits=asked)
+    opening = Opening([], relay=bench.relay if given else None, limits=asked)
     assert opening.limits.idle_s == idle_s
 
 
 async def test_what_is_asked_reaches_the_stream(bench):
-    opening = opening_of(ScriptedSource(), relay=bench.relay, principal="ann", linger_s=9.0)
+    opening = Opening(ScriptedSource(), relay=bench.relay, principal="ann", linger_s=9.0)
     stream = opening.open()
     assert stream.principal == "ann"
     with stream.presence():
@@ -61,17 +43,17 @@ async def test_what_is_asked_reaches_the_stream(bench):
 
 async def test_without_a_relay_the_loops_shared_one_opens_it(monkeypatch):
     monkeypatch.setattr(shared, "drain_on_signals", lambda relay: None)
-    stream = opening_of(ScriptedSource()).open()
+    stream = Opening(ScriptedSource()).open()
     assert shared.shared_relay().find(stream.id) is stream
     shared.shared_relay().close()
     shared._relays.clear()
 
 
 async def test_an_object_that_was_refused_is_closed_unread(bench):
-    pulls = Pulls()
+    pulls = Unread()
     await bench.relay.drain()
     with pytest.raises(NotAcceptingError):
-        opening_of(pulls, relay=bench.relay).open()
+        Opening(pulls, relay=bench.relay).open()
     await settle()
     assert pulls.closed
 
@@ -80,7 +62,7 @@ async def test_a_source_of_the_callers_own_that_was_refused_was_never_started(be
     source = ScriptedSource()
     await bench.relay.drain()
     with pytest.raises(NotAcceptingError):
-        opening_of(source, relay=bench.relay).open()
+        Opening(source, relay=bench.relay).open()
     assert source._producer is None
 
 
@@ -88,10 +70,16 @@ async def test_a_source_of_the_callers_own_that_was_refused_was_never_started(be
 MISTAKES = [
     ({"source": 7}, TypeError, "int"),
     ({"source": [], "format": "morse"}, ValueError, "morse"),
+    ({"source": [], "fromat": "text"}, TypeError, "fromat"),
 ]
 
 
 @pytest.mark.parametrize(("given", "error", "says"), MISTAKES)
 def test_a_mistake_is_named_at_once(given, error, says):
     with pytest.raises(error, match=says):
-        opening_of(**given)
+        Opening(**given)
+
+
+def test_every_option_is_taken_and_there_is_no_other():
+    taken = set(inspect.signature(Opening).parameters) - {"source", "relay"}
+    assert taken == set(Options.__annotations__)

@@ -28,10 +28,7 @@ class Asked:
     def __init__(self, bench: Bench, *said) -> None:
         self.bench = bench
         self.source = ScriptedSource()
-        self.opening = Opening(
-            self.source, format="text", relay=bench.relay, limits=None, linger_s=None,
-            principal=None, on_end=None,
-        )  # fmt: skip
+        self.opening = Opening(self.source, format="text", relay=bench.relay)
         self.said = said
 
     async def answer(self):

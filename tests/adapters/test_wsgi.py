@@ -194,6 +194,7 @@ def test_an_async_hook_is_awaited_on_the_loop(relay):
 MISUSE = [
     ("no stream", {"source": 7}, TypeError, "int"),
     ("no format", {"source": iter(()), "format": "morse"}, ValueError, "choose one of"),
+    ("no such option", {"source": iter(()), "fromat": "text"}, TypeError, "fromat"),
 ]
 
 

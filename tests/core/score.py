@@ -34,6 +34,13 @@ class Bytes:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """The head of a response is here."""
+
+    request_id: str | None = "req_1"
+
+
+@dataclass(frozen=True)
 class Eof:
     """The body is over."""
 
@@ -63,7 +70,7 @@ class LogRefused:
     detail: str = "full"
 
 
-Act = Connected | Written | Bytes | Eof | Refused | End | LogRefused
+Act = Connected | Written | Bytes | Answered | Eof | Refused | End | LogRefused
 Given = Event | Sequence[Event] | Act | None
 Out = Sequence[Event | Ended]
 Row = tuple[float, Given, Sequence[Event | EndReason]]
@@ -100,6 +107,8 @@ def perform(life: Lifecycle, given: Given, now: float) -> Out:
             life.saw_request_written(now=now)
         case Bytes():
             life.saw_bytes(now=now)
+        case Answered(request_id=request_id):
+            life.saw_response(request_id, now=now)
         case Eof(detail=detail):
             return life.eof(now=now, detail=detail)
         case Refused(refusal=refusal):

@@ -7,12 +7,25 @@ from typing import Any
 
 import pytest
 
-from finalstop.core.account import Account
-from finalstop.core.events import BlockDelta, BlockStart, Event, MessageDelta, MessageStart
+from finalstop.core.account import Account, characters_of, opening_characters_of
+from finalstop.core.events import (
+    BlockDelta,
+    BlockStart,
+    Event,
+    MessageDelta,
+    MessageHead,
+    MessageStart,
+    StopView,
+    UsageView,
+)
 from finalstop.core.receipt import Usage, UsageStatus
 from tests import builders as b
 
 FINAL, PARTIAL, UNKNOWN = UsageStatus.FINAL, UsageStatus.PARTIAL, UsageStatus.UNKNOWN
+
+
+def usage_of(events: Sequence[Event]) -> Usage:
+    return account_of(events).usage(characters_in(events))
 
 
 def account_of(events: Sequence[Event]) -> Account:
@@ -20,16 +33,27 @@ def account_of(events: Sequence[Event]) -> Account:
     for event in events:
         match event.payload:
             case MessageStart(message=message):
-                account.began(message)
-            case BlockStart(content_block=block):
-                account.opened(block)
-            case BlockDelta(delta=delta):
-                account.grew(delta)
+                account = account.began(message)
             case MessageDelta() as report:
-                account.reported(report)
+                account = account.reported(report)
+            case BlockStart() | BlockDelta():
+                pass
             case other:
                 raise AssertionError(other)
     return account
+
+
+def characters_in(events: Sequence[Event]) -> int:
+    characters = 0
+    for event in events:
+        match event.payload:
+            case BlockStart(content_block=block):
+                characters += opening_characters_of(block)
+            case BlockDelta(delta=delta):
+                characters += characters_of(delta)
+            case _:
+                pass
+    return characters
 
 
 def counts(output_tokens: int | None, **others: int) -> dict[str, Any]:
@@ -85,12 +109,16 @@ USAGES = [
 
 @pytest.mark.parametrize(("said", "usage"), USAGES)
 def test_usage_says_what_was_stated_and_how_sure_that_is(said, usage):
-    assert account_of(said).usage() == usage
+    assert usage_of(said) == usage
 
 
-def test_asking_changes_nothing():
-    account = account_of([START, b.text_delta("a"), b.message_delta()])
-    assert account.usage() == account.usage()
+def test_a_statement_makes_a_new_account_and_leaves_the_old_one():
+    began = account_of([START])
+    before = began.usage(1)
+    later = began.reported(MessageDelta(StopView("end_turn"), UsageView(output_tokens=9)))
+    again = later.began(MessageHead("other", "model"))
+    assert began.usage(1) == before != later.usage(1)
+    assert (began.model, again.model) != (again.model, began.model)
 
 
 # an event, the characters it brings
@@ -113,8 +141,8 @@ CHARACTERS = [
 
 @pytest.mark.parametrize(("event", "characters"), CHARACTERS)
 def test_text_thinking_and_tool_input_are_counted_in_characters(event, characters):
-    assert account_of([event]).characters == characters
-    assert account_of([event, event]).characters == 2 * characters
+    assert characters_in([event]) == characters
+    assert characters_in([event, event]) == 2 * characters
 
 
 # reports, the stop reason then

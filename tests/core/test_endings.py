@@ -104,7 +104,7 @@ def test_the_apis_error_types_and_statuses_are_one_to_one():
 
 
 # Statuses that have no type of their own fall back by class.
-UNTYPED = [(405, "invalid_request_error"), (422, "invalid_request_error"),
+UNTYPED = [(405, "invalid_request_error"), (408, "timeout_error"), (422, "invalid_request_error"),
            (501, "api_error"), (503, "api_error")]  # fmt: skip
 
 

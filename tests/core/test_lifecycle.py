@@ -18,6 +18,7 @@ from finalstop.core.receipt import Ended, OpenBlock, Receipt, Timings, Usage, Us
 from finalstop.core.rules import Rule
 from tests import builders as b
 from tests.core.score import (
+    Answered,
     Bytes,
     Connected,
     End,
@@ -524,6 +525,31 @@ def test_a_complete_stream_tells_whether_the_model_was_done(stop_reason, whole):
     assert (receipt.complete, receipt.whole, receipt.stop_reason) == (True, whole, stop_reason)
 
 
+# what is opened, what is closed, whether a complete answer is whole
+HALVES = [
+    ([b.tool_start()], [], False),  # it may be half a call, whatever the stop reason says
+    ([b.tool_start()], [b.block_stop()], True),
+    ([b.text_start()], [], True),
+    ([b.text_start(), b.tool_start(1)], [b.block_stop(0)], False),
+    ([b.text_start(), b.tool_start(1)], [b.block_stop(1)], True),
+]
+
+
+@pytest.mark.parametrize(("opened_", "closed", "whole"), HALVES)
+def test_an_answer_with_a_tool_call_left_open_is_not_whole(opened_, closed, whole):
+    life = after(START, *opened_, *closed)
+    life.receive([b.message_delta("tool_use"), STOP], now=0.0)
+    assert (receipt_of(life).complete, receipt_of(life).whole) == (True, whole)
+
+
+def test_the_characters_of_blocks_and_deltas_add_up():
+    text = [b.text_start(0, "ab"), b.text_delta("cde"), b.text_start(2, "h")]
+    life = after(START, *text, b.thinking_start(1), b.thinking_delta("fg", 1),
+                 b.input_json_delta("{", 2))  # fmt: skip
+    life.eof(now=1.0)
+    assert receipt_of(life).usage.characters == len("abcdefgh{")
+
+
 def test_a_stream_cut_after_the_stop_reason_is_neither_complete_nor_whole():
     life = play([(0, ANSWER[:-1], ANSWER[:-1]), (0, Eof(), [TRUNCATED])])
     receipt = receipt_of(life)
@@ -624,13 +650,13 @@ def test_a_refusal_is_kept_and_decides_who_and_whether_again(
 # -- the log says no ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("accepted", [0, 1, 2, 3])
+@pytest.mark.parametrize("accepted", [0, 1, 2, 3, 4])
 def test_a_log_that_refuses_ends_the_stream_where_it_stopped(accepted):
     taken = [START, OPEN, HI]
     log_failed = EndReason.LOG_FAILED
     life = play([
         (0, taken, taken),
-        (0, HI, [HI]),  # the batch that the log does not take
+        (0, HI, [HI]),  # the batch that the log does not take, but for the last case
         (1, LogRefused(accepted, "The disk is full."), [log_failed]),
         (1, LogRefused(0), []),
         (1, STOP, []),
@@ -648,6 +674,14 @@ def test_a_receipt_tells_nothing_of_what_the_log_refused():
     assert (receipt.open, receipt.stop_reason, receipt.usage.characters) == ((), None, 0)
 
 
+def test_a_receipt_tells_all_of_what_the_log_kept():
+    life = after(START, OPEN, HI, REPORT)
+    life.log_refused(4, "The disk is full.", now=1.0)
+    receipt = receipt_of(life)
+    assert (len(receipt.open), receipt.stop_reason) == (1, "end_turn")
+    assert receipt.usage.characters == len("Hi")
+
+
 # -- words for people -----------------------------------------------------------------------------
 
 # score, what its receipt says in detail
@@ -662,7 +696,10 @@ DETAILS: list[tuple[list[Row], str]] = [
      "first_content_s=300; the upstream was last heard 2.5 s ago."),
     ([(1, [START, OPEN], [START, OPEN]), (119, PING, []), (121, None, [IDLE])],
      "idle_s=120; the upstream was last heard 2.0 s ago."),
+    ([(297.5, Answered(), []), (300, None, [FIRST])],
+     "first_content_s=300; the upstream was last heard 2.5 s ago."),
     ([(3600, None, [DEADLINE])], "deadline_s=3600 is over."),
+    ([(0, Refused(Refusal(502, {})), [ERROR])], "The upstream answered 502 ()."),
     ([(0, End(EndReason.DRAINING), [EndReason.DRAINING])], ""),
 ]  # fmt: skip
 
@@ -670,6 +707,14 @@ DETAILS: list[tuple[list[Row], str]] = [
 @pytest.mark.parametrize(("score", "detail"), DETAILS)
 def test_the_detail_says_what_was_seen(score, detail):
     assert receipt_of(play(score)).detail == detail
+
+
+def test_who_ends_a_stream_need_not_say_more_than_why():
+    dismissed, cut = opened(), opened()
+    [ended] = dismissed.end(EndReason.STOPPED, now=0.0)
+    [truncated] = cut.eof(now=0.0)
+    assert ended.receipt.detail == ""
+    assert truncated.receipt.detail == "The body ended before message_start."
 
 
 def test_no_detail_repeats_what_the_model_said():

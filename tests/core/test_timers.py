@@ -8,6 +8,7 @@ import pytest
 
 from finalstop.core.endings import EndReason
 from finalstop.core.limits import Limits
+from finalstop.core.receipt import Timings
 from finalstop.core.timers import SWEEP_S, Clocks, due, keep_alive_due, next_wakeup
 
 LIMITS = Limits(first_content_s=10, idle_s=4, deadline_s=60, keep_alive_s=6)
@@ -83,6 +84,24 @@ def test_content_is_remembered_by_its_first_its_last_and_the_longest_gap(
     assert (clocks.first_content_at, clocks.content_at, clocks.longest_gap_s) == (
         first, last, gap_s,
     )  # fmt: skip
+
+
+# the clocks, the end, what the receipt says: connect, first content, total, longest gap
+TIMINGS = [
+    (Clocks(100.0), 101.5, (None, None, 1.5, 0.0)),
+    (Clocks(100.0, connected_at=100.25), 101.0, (0.25, None, 1.0, 0.0)),
+    (Clocks(1.0, 1.5, first_content_at=2.0, content_at=4.0), 9.0, (0.5, 1.0, 8.0, 5.0)),
+    (Clocks(1.0, first_content_at=2.0, content_at=8.0, longest_gap_s=6.0), 9.0,
+     (None, 1.0, 8.0, 6.0)),
+    # To the microsecond, and no further.
+    (Clocks(0.0, 0.12345678, first_content_at=0.12345678, content_at=0.12345678), 0.7654321,
+     (0.123457, 0.123457, 0.765432, 0.641975)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("clocks", "ended_at", "said"), TIMINGS)
+def test_what_a_receipt_says_of_the_time_a_stream_took(clocks, ended_at, said):
+    assert clocks.timings(ended_at) == Timings(*said)
 
 
 # last bytes to the viewer, now, whether it needs a keep-alive (every 6 s, asked each 0.1 s)

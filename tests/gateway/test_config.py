@@ -37,7 +37,8 @@ def place(monkeypatch, tmp_path):
 # Another value than the default, inside every range and every cross check.
 OTHER = {
     "connect_s": 6.5, "commit_s": 4.0, "first_content_s": 200.0, "idle_s": 60.0,
-    "deadline_s": 1800.0, "keep_alive_s": 14.0, "body_s": 29.0, "write_s": 29.0, "linger_s": 1.0,
+    "deadline_s": 1800.0, "keep_alive_s": 14.0, "gate_s": 0.01, "body_s": 29.0, "write_s": 29.0,
+    "linger_s": 1.0,
     "linger_s_max": 299.0, "drain_s": 19.0, "attempts_sdk": 3, "attempts_own": 4,
     "event_bytes": 2048, "stream_bytes": 32_000_000, "body_bytes": 4096, "max_streams": 9,
     "log_bytes_total": 8192, "max_viewers": 7, "retention_s": 6.0,

@@ -88,6 +88,12 @@ BAD_FILES = [
 ]
 
 
+@pytest.mark.parametrize("read", [read_key, read_tokens])
+def test_a_file_in_the_home_of_somebody_unknown_is_refused_by_its_name(read):
+    with pytest.raises(ValueError, match="^~nobody-we-know/key: "):
+        read("~nobody-we-know/key")
+
+
 @pytest.mark.parametrize(("read", "content", "complaint"), BAD_FILES)
 def test_a_file_that_does_not_hold_what_it_should_is_refused(read, content, complaint, tmp_path):
     path = tmp_path / "file"

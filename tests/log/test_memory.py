@@ -153,6 +153,18 @@ def test_the_bound_is_kept_over_all_streams_together_but_for_last_words():
     assert log.size_bytes <= limits.log_bytes_total + 4 * ENTRY_OVERHEAD_BYTES
 
 
+def test_a_log_is_crowded_from_nine_tenths_of_its_bound_on():
+    log = MemoryLog(Limits(log_bytes_total=10 * STREAM_OVERHEAD_BYTES, event_bytes=1024))
+    crowded = []
+    for n in range(10):
+        crowded.append(log.crowded)
+        log.open(f"s{n}", Refusals())
+    assert crowded == [False] * 9 + [True]
+    log.drop("s0")
+    log.drop("s1")
+    assert not log.crowded
+
+
 def test_streams_without_a_word_fill_the_log_too():
     log = MemoryLog(Limits(log_bytes_total=1024 * 1024))
     fitting = -(-1024 * 1024 // STREAM_OVERHEAD_BYTES)

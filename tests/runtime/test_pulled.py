@@ -266,6 +266,12 @@ async def test_an_unknown_format_is_refused_when_asked_for(bench):
         stream.attach("morse")
 
 
+async def test_a_cursor_before_the_beginning_is_refused_when_asked_for(bench):
+    stream, _ = bench.open()
+    with pytest.raises(ValueError, match="after must be 0 or a sequence number, not -1"):
+        stream.attach(after=-1)
+
+
 async def test_there_may_be_too_many_to_attach():
     bench = Bench(Limits(max_viewers=1))
     stream, _ = bench.open()

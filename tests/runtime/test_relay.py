@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 
@@ -307,6 +308,38 @@ async def test_the_sweeper_goes_on_when_even_ending_the_crashed_stream_fails(ben
     bench.sweep()
     assert reason_of(good) is EndReason.FIRST_CONTENT_TIMEOUT
     del bad.crashed
+
+
+async def test_what_has_ended_and_is_not_read_costs_the_sweeper_nothing(bench):
+    ended = [bench.open()[0] for _ in range(20)]
+    for stream in ended:
+        stream.stop()
+    bench.sweep()
+
+    def not_looked_at(now: float) -> None:
+        raise AssertionError(now)
+
+    for stream in ended:
+        stream.tick = not_looked_at
+        stream.wake_at = 0.0
+    with reported_bugs() as bugs:
+        bench.sweep_for(5.0)
+    assert bugs == []
+
+
+async def test_who_reads_what_has_ended_is_looked_after_again(bench):
+    stream, source = bench.open(limits=Limits(write_s=2.0))
+    source.producer.receive([b.message_start(), b.text_start(), b.text_delta("x" * PADDING)])
+    stream.stop()
+    bench.sweep_for(1.0)
+    outlet = BufferOutlet(takes=False)
+    with stream.presence():
+        view = asyncio.get_running_loop().create_task(stream.view(PlainEncoder(), outlet))
+        await settle()
+        assert outlet.backlog
+        bench.sweep_for(3.0)
+        with pytest.raises(ConnectionError, match="write_s"):
+            await view
 
 
 # -- whoever is told of the ends ------------------------------------------------------------------

@@ -7,7 +7,14 @@ import aiohttp
 import pytest
 from aiohttp.client_proto import ResponseHandler
 
-from finalstop.upstream.bodies import WRITE_BYTES, Slices, true_cause, was_reset, watched
+from finalstop.upstream.bodies import (
+    WRITE_BYTES,
+    Slices,
+    next_chunk,
+    true_cause,
+    was_reset,
+    watched,
+)
 from finalstop.upstream.contract import ResponseHead
 
 
@@ -66,6 +73,15 @@ async def test_what_a_reader_has_been_told_already_stands():
         await asyncio.sleep(0)
         with pytest.raises(aiohttp.ClientPayloadError, match="first"):
             await content.readany()
+
+
+async def test_a_reader_that_comes_to_a_closed_connection_hears_that_the_body_broke_off():
+    """aiohttp calls it a bug of the reader's; found by the simulation, in a malformed chunk."""
+    _, content = connection()
+    with pytest.raises(RuntimeError):
+        await content.readany()
+    with pytest.raises(aiohttp.ClientPayloadError, match="is gone"):
+        await next_chunk(content)
 
 
 async def test_a_body_that_is_left_is_not_watched_any_more():

@@ -5,7 +5,6 @@ import gzip
 import os
 import socket
 import time
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -13,7 +12,7 @@ from finalstop.core.endings import EndReason
 from finalstop.core.limits import Limits
 from finalstop.upstream import calls
 from finalstop.upstream.contract import UpstreamRequest
-from finalstop.upstream.http import AiohttpUpstream
+from tests.upstream.kinds import each_kind, upstream_at  # noqa: F401
 from tests.upstream.servers import (
     CHUNKED,
     EVENT_STREAM,
@@ -32,15 +31,6 @@ HEALTHY = [CHUNKED + chunk(b"hel"), chunk(b"lo"), LAST_CHUNK]
 SILENCE = [60.0]
 # Closing is one turn of the loop, under a millisecond; the rest is what a busy machine needs.
 AT_ONCE_S = 0.1
-
-
-@asynccontextmanager
-async def upstream_at(url, **options):
-    upstream = AiohttpUpstream(url, **{"credentials": {}, "limits": Limits(), **options})
-    try:
-        yield upstream
-    finally:
-        await upstream.close()
 
 
 def ask(upstream, sink, request=POST, *, attempts=1, window_s=5.0):

@@ -14,8 +14,9 @@ from finalstop.core.limits import Limits
 from finalstop.simulator import CallEnd, Simulator, describe
 from finalstop.upstream import calls
 from finalstop.upstream.contract import UpstreamRequest
+from tests.upstream.kinds import each_kind, upstream_at  # noqa: F401
 from tests.upstream.sinks import RecordingSink
-from tests.upstream.test_calls import AT_ONCE_S, ask, told, upstream_at
+from tests.upstream.test_calls import AT_ONCE_S, ask, told
 
 MESSAGE_STOP = b"message_stop"
 SMALL = Limits(stream_bytes=1024 * 1024, event_bytes=64 * 1024)

@@ -13,10 +13,10 @@ from finalstop.core.endings import EndReason
 from finalstop.core.limits import Limits
 from finalstop.simulator import connect
 from finalstop.upstream.contract import UpstreamFailedError, UpstreamRequest
-from finalstop.upstream.http import AiohttpUpstream
+from tests.upstream.kinds import each_kind, new_upstream, transport_of, upstream_at  # noqa: F401
 from tests.upstream.servers import CHUNKED, LAST_CHUNK, Move, RawServer, Tunnel, chunk, whole
 from tests.upstream.sinks import RecordingSink
-from tests.upstream.test_calls import AT_ONCE_S, GET, HEALTHY, POST, SILENCE, ask, told, upstream_at
+from tests.upstream.test_calls import AT_ONCE_S, GET, HEALTHY, POST, SILENCE, ask, told
 
 QUICK = Limits(connect_s=0.1)
 UNREACHABLE = EndReason.UNREACHABLE
@@ -123,7 +123,7 @@ BAD_OPTIONS = [
 def test_a_wrong_option_is_refused_and_no_secret_repeated(options, says):
     given = {"base_url": "http://x", "credentials": {}, "limits": Limits(), **options}
     with pytest.raises(ValueError, match=says) as caught:
-        AiohttpUpstream(given.pop("base_url"), **given)
+        new_upstream(given.pop("base_url"), **given)
     assert "secret" not in str(caught.value)
 
 
@@ -195,7 +195,7 @@ async def test_tcp_keep_alive_is_on():
         seen = []
 
         def look(sink):
-            sock = sink.call._transport.get_extra_info("socket")
+            sock = transport_of(sink.call).get_extra_info("socket")
             seen.append(
                 (sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0,
                  sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
@@ -394,7 +394,7 @@ async def test_close_leaves_no_task_and_no_socket():
                [CHUNKED + chunk(b"last"), *SILENCE]]  # fmt: skip
     async with RawServer(*scripts) as server:
         tasks, sockets = asyncio.all_tasks(), sockets_open()
-        upstream = AiohttpUpstream(server.url, credentials={}, limits=Limits())
+        upstream = new_upstream(server.url)
         await told(upstream)
         sinks = [RecordingSink() for _ in range(3)]
         for sink in sinks:
@@ -416,7 +416,7 @@ async def test_close_leaves_no_task_and_no_socket():
 
 
 async def test_close_twice_is_once_and_a_call_after_it_is_refused():
-    upstream = AiohttpUpstream("http://127.0.0.1:9", credentials={}, limits=Limits())
+    upstream = new_upstream("http://127.0.0.1:9")
     await upstream.close()
     await upstream.close()
     with pytest.raises(RuntimeError, match="closed"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from finalstop.core.endings import EndReason
 from finalstop.core.events import Entry
 from finalstop.wire.anthropic import AnthropicEncoder
-from finalstop.wire.formats import FORMATS, encoder_for
+from finalstop.wire.formats import FORMATS, encode_batch, encoder_for
 from finalstop.wire.sse import SSEDecoder
 from finalstop.wire.text import TextEncoder
 from tests.builders import answer
@@ -50,3 +52,44 @@ def test_every_ending_has_last_bytes_and_they_are_one_whole_frame(name, reason):
     decoder = SSEDecoder()
     assert len(decoder.feed(encoder_for(name).encode(entry))) == 1
     assert decoder.close() is None
+
+
+class Counting:
+    """An encoder that counts. Nothing is known of its state, so it is asked every time."""
+
+    content_type = "x"
+    headers: Mapping[str, str] = {}
+    keep_alive = b""
+
+    def __init__(self):
+        self.asked = 0
+
+    def encode(self, entry):
+        self.asked += 1
+        return b"%d;" % entry.seq
+
+
+def test_a_batch_is_its_entries_one_after_the_other():
+    batch = log_of(answer("Hi", " there"))
+    for name in FORMATS:
+        one_by_one = b"".join([encoder_for(name).encode(entry) for entry in batch])
+        assert encode_batch(encoder_for(name), batch) == one_by_one
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_several_viewers_are_told_at_once_is_encoded_once(name):
+    batch = log_of(answer("Hi"))
+    first = encode_batch(encoder_for(name), batch)
+    assert encode_batch(encoder_for(name), batch) is first
+    # A batch that only looks the same is another one, and another format is never mistaken.
+    assert encode_batch(encoder_for(name), list(batch)) is not first
+    others = [encode_batch(encoder_for(other), batch) for other in FORMATS if other != name]
+    assert first not in others
+
+
+def test_an_encoder_that_may_hold_state_is_asked_for_each_viewer():
+    batch = log_of(answer("Hi"))
+    encoders = Counting(), Counting()
+    for encoder in encoders:
+        encode_batch(encoder, batch)
+        assert encoder.asked == len(batch)

@@ -12,7 +12,14 @@ from itertools import combinations
 import pytest
 
 from finalstop.wire import sse
-from finalstop.wire.sse import Frame, Leftover, SSEDecoder, encode_comment, encode_frame
+from finalstop.wire.sse import (
+    Frame,
+    Leftover,
+    SSEDecoder,
+    encode_comment,
+    encode_frame,
+    encode_numbered,
+)
 from tests.wire.sse_corpus import Case, cases, decode_chunks, limits_of
 from tests.wire.sse_oracle import read_stream
 
@@ -209,6 +216,9 @@ ENCODED = [
     (encode_frame(b"\n"),                                    b"data: \ndata: \n\n"),
     (encode_frame(b"\xe2\x80\xa8\xff"),                      b"data: \xe2\x80\xa8\xff\n\n"),
     (encode_frame(b"a", event="A-z.0_9:"),                   b"event: A-z.0_9:\ndata: a\n\n"),
+    (encode_numbered(b"a", epoch=3, seq=12),                 b"id: 3-12\ndata: a\n\n"),
+    (encode_numbered(b"a\r\nb", event="x", epoch=1, seq=1),
+     b"id: 1-1\nevent: x\ndata: a\ndata: b\n\n"),
     (encode_comment("keep-alive"),                           b": keep-alive\n\n"),
     (encode_comment(""),                                     b": \n\n"),
     (encode_comment("a\r\nb\rc\nd"),                         b": a\n: b\n: c\n: d\n\n"),
@@ -219,6 +229,18 @@ ENCODED = [
 @pytest.mark.parametrize(("written", "expected"), ENCODED)
 def test_the_encoder_writes_exactly_these_bytes(written, expected):
     assert written == expected
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"a\nb", b"a\rb", b"a\r\nb\n"])
+@pytest.mark.parametrize("event", ["", "message_stop"])
+def test_a_numbered_frame_is_a_frame_with_that_id(data, event):
+    framed = encode_frame(data, event=event, id="2-40")
+    assert encode_numbered(data, event=event, epoch=2, seq=40) == framed
+
+
+def test_a_numbered_frame_refuses_what_a_frame_refuses():
+    with pytest.raises(ValueError, match=r"event must be .* not 'a b'"):
+        encode_numbered(b"", event="a b", epoch=1, seq=1)
 
 
 REFUSED = [

@@ -1,22 +1,20 @@
-"""aiohttp: one line in a handler.
+"""aiohttp: `return await respond(request, source)` in a handler.
 
-The view writes straight to the transport, as the gateway's does: `StreamResponse.write` is a
-coroutine, and awaiting it would cost a task wake-up per event.
+The view writes straight to the transport; `adapters.outlet` says why.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Unpack
 
 from aiohttp import HttpVersion11, web
-from aiohttp.abc import AbstractStreamWriter
 
 from finalstop.adapters.departure import CLIENT_GONE_STATUS, ClientGoneError, watching
-from finalstop.adapters.opening import Opening
-from finalstop.core.limits import Limits
+from finalstop.adapters.opening import Opening, Options
+from finalstop.adapters.outlet import ResponseOutlet
 from finalstop.runtime.head import Head, head_of, refusal_head
-from finalstop.runtime.hooks import OnEnd
 from finalstop.runtime.relay import NotAcceptingError, Relay
 from finalstop.runtime.stream import Stream
 from finalstop.wire.formats import Encoder
@@ -28,12 +26,8 @@ async def respond(
     request: web.Request,
     source: object,
     *,
-    format: str = "anthropic",
     relay: Relay | None = None,
-    limits: Limits | None = None,
-    linger_s: float | None = None,
-    principal: str | None = None,
-    on_end: OnEnd | None = None,
+    **options: Unpack[Options],
 ) -> web.StreamResponse:
     """Answer a request with a stream; return the response from the handler.
 
@@ -41,29 +35,9 @@ async def respond(
     the commit window, else 200; it is 499 where the client left before the head, with or without
     aiohttp's `handler_cancellation`.
 
-    Args:
-        request: the request that is being answered.
-        source: what `runtime.sources.source_of` takes: an SDK's stream, a response, an iterator...
-        format: the wire format.
-        relay: the default is the running loop's shared one.
-        limits: other bounds for this stream.
-        linger_s: seconds it may live without a viewer; the default is `limits.linger_s`.
-        principal: who opens it; nobody else will find it.
-        on_end: called once with the receipt and the Message, also when nobody is listening.
-
-    Raises:
-        TypeError: `source` is no stream; the message names what was given and what is accepted.
-        ValueError: there is no such format; the message lists those there are.
+    What `source`, `relay` and the options are, and what is raised: see `opening.Opening`.
     """
-    opening = Opening(
-        source,
-        format=format,
-        relay=relay,
-        limits=limits,
-        linger_s=linger_s,
-        principal=principal,
-        on_end=on_end,
-    )
+    opening = Opening(source, relay=relay, **options)
     try:
         stream = opening.open()
     except NotAcceptingError as refused:
@@ -103,7 +77,7 @@ async def _view(
         log.warning(why, stream.id)
     writer = await response.prepare(request)
     assert writer is not None
-    outlet = _Outlet(request, writer)
+    outlet = ResponseOutlet(request, writer)
     try:
         await stream.view(encoder, outlet)
         async with asyncio.timeout(write_s):
@@ -115,60 +89,3 @@ async def _view(
         outlet.abort()
         raise
     return response
-
-
-class _Outlet:
-    """Keeps `runtime.viewer.Outlet`. A twin of the gateway's, which this room may not open.
-
-    Args:
-        request: the request that is being answered.
-        writer: what preparing the response returned; nothing else may write to it meanwhile.
-    """
-
-    direct = True
-
-    def __init__(self, request: web.Request, writer: AbstractStreamWriter) -> None:
-        self._request = request
-        self._writer = writer
-        # HTTP/1.0 knows no chunks: the body ends with the connection.
-        self._chunked = request.version >= HttpVersion11
-
-    @property
-    def backlog(self) -> int:
-        """Bytes the transport holds back; 0 also when the connection is gone."""
-        transport = self._request.transport
-        return 0 if transport is None else transport.get_write_buffer_size()
-
-    def write(self, data: bytes) -> None:
-        """Hand `data` to the transport, as one chunk.
-
-        Raises:
-            ClientGoneError: the client has left.
-        """
-        transport = self._request.transport
-        if transport is None or transport.is_closing():
-            raise ClientGoneError("the client has gone")
-        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
-
-    async def drain(self) -> None:
-        """Wait until the transport has room."""
-        await self._writer.drain()
-
-    async def flush(self) -> None:
-        """Wait until the transport has handed everything to the kernel."""
-        transport = self._request.transport
-        if transport is None:
-            return
-        # `drain` waits for the low-water mark only; the connection may serve another request,
-        # so its marks are put back.
-        transport.set_write_buffer_limits(high=0)
-        try:
-            await self._writer.drain()
-        finally:
-            transport.set_write_buffer_limits()
-
-    def abort(self) -> None:
-        """Reset the connection."""
-        transport = self._request.transport
-        if transport is not None:
-            transport.abort()

@@ -12,13 +12,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
-from finalstop.adapters.opening import Opening
+from finalstop.adapters.opening import Opening, Options
 from finalstop.core.endings import EndReason
-from finalstop.core.limits import Limits
 from finalstop.runtime.head import Head, head_of, refusal_head
-from finalstop.runtime.hooks import OnEnd
 from finalstop.runtime.pulled import PulledView
 from finalstop.runtime.relay import NotAcceptingError, Relay
 from finalstop.runtime.stream import Stream
@@ -38,42 +36,23 @@ class StreamApp:
     """An ASGI application for one request: opens the stream, sends it, and ends with it.
 
     Args:
-        source: a stream object of an SDK, a response, an iterator... (docs/reference/sources.md).
-        format: the wire format: "anthropic" or "text".
-        relay: where to open the stream; `finalstop.shared.shared_relay()` if none is given.
-        limits: bounds for this stream; the relay's if none are given.
-        linger_s: how long it may live without a viewer; the default is `limits.linger_s`.
-        principal: who opens it; nobody else will find it.
-        on_end: called with the receipt and the Message once the stream has ended; may be async.
+        source: what is streamed. This, the relay, the options, and what is raised: see
+            `opening.Opening`.
+        relay: where to open the stream.
         headers: further response headers, beside ours.
-
-    Raises:
-        TypeError: `source` is no stream; the message says what is accepted.
-        ValueError: no such format.
+        options: as every adapter has them.
     """
 
     def __init__(
         self,
         source: object,
         *,
-        format: str = "anthropic",
         relay: Relay | None = None,
-        limits: Limits | None = None,
-        linger_s: float | None = None,
-        principal: str | None = None,
-        on_end: OnEnd | None = None,
         headers: RawHeaders = (),
+        **options: Unpack[Options],
     ) -> None:
         self.headers = headers
-        self._opening = Opening(
-            source,
-            format=format,
-            relay=relay,
-            limits=limits,
-            linger_s=linger_s,
-            principal=principal,
-            on_end=on_end,
-        )
+        self._opening = Opening(source, relay=relay, **options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request. Returns when the response is complete or the client has gone.

@@ -11,6 +11,7 @@ import select
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import BuiltinFunctionType
 from typing import Any, Final
 
 from finalstop.adapters.departure import Gone
@@ -56,10 +57,25 @@ class Connection:
         number = self._socket.fileno()
         if number < 0:
             return True
+        if not isinstance(select.poll, BuiltinFunctionType):
+            # gevent's own knows only readable and writable, and lets others run meanwhile.
+            return _not_established(self._socket)
         poll = select.poll()
         poll.register(number, _HUNG_UP)
         return bool(poll.poll(0))
 
+
+def _not_established(sock: socket.socket) -> bool:
+    """What `_hung_up` asks, of TCP itself; false where it does not say, as outside of Linux."""
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0] != _TCP_ESTABLISHED
+    except OSError:
+        return False
+
+
+# The first byte of what `tcp(7)` calls struct tcp_info is the state; a FIN or RST changes it.
+_TCP_INFO: Final[int] = getattr(socket, "TCP_INFO", -1)
+_TCP_ESTABLISHED: Final = 1
 
 # Windows has no `poll`; macOS has no RDHUP, and says HUP where Linux says RDHUP.
 _HUNG_UP: Final[int] = (

@@ -6,6 +6,8 @@ server's own loop, under WSGI on the background loop of `adapters.wsgi`.
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from asgiref.sync import async_to_sync
 from django.core.handlers.asgi import ASGIRequest  # type: ignore[import-untyped]
 from django.http import (  # type: ignore[import-untyped]
@@ -16,11 +18,9 @@ from django.http import (  # type: ignore[import-untyped]
 from django.http.response import HttpResponseBase  # type: ignore[import-untyped]
 
 from finalstop.adapters.background import BackgroundRelay
-from finalstop.adapters.opening import Opening
+from finalstop.adapters.opening import Opening, Options
 from finalstop.adapters.pulled import Answer, answer_of
 from finalstop.adapters.wsgi import stream_response
-from finalstop.core.limits import Limits
-from finalstop.runtime.hooks import OnEnd
 from finalstop.runtime.relay import Relay
 
 
@@ -28,56 +28,31 @@ async def respond(
     request: HttpRequest,
     source: object,
     *,
-    format: str = "anthropic",
     relay: Relay | None = None,
-    limits: Limits | None = None,
-    linger_s: float | None = None,
-    principal: str | None = None,
-    on_end: OnEnd | None = None,
+    **options: Unpack[Options],
 ) -> HttpResponseBase:
     """Open the stream of `source`, hold the head for `commit_s` at most, return the response.
 
     Headers and cookies may be set on it.
 
-    Args:
-        request: the request being answered.
-        source: a stream object of an SDK, a response, an iterator... (docs/reference/sources.md).
-        format: the wire format: "anthropic" or "text".
-        relay: where to open the stream; `finalstop.shared.shared_relay()` if none is given.
-        limits: bounds for this stream; the relay's if none are given.
-        linger_s: how long it may live without a viewer; the default is `limits.linger_s`.
-        principal: who opens it; nobody else will find it.
-        on_end: called with the receipt and the Message once the stream has ended; may be async.
+    What `source`, `relay` and the options are: see `opening.Opening`.
 
     Raises:
         TypeError: `source` is no stream, or the request did not come over ASGI.
-        ValueError: no such format.
+        ValueError: there is no such format.
     """
     if not isinstance(request, ASGIRequest):
         # Django would collect an async body whole before it sends a byte.
         raise TypeError("under WSGI a stream is sent by a sync view: use respond_sync")
-    opening = Opening(
-        source,
-        format=format,
-        relay=relay,
-        limits=limits,
-        linger_s=linger_s,
-        principal=principal,
-        on_end=on_end,
-    )
-    return _response(await answer_of(opening))
+    return _response(await answer_of(Opening(source, relay=relay, **options)))
 
 
 def respond_sync(
     request: HttpRequest,
     source: object,
     *,
-    format: str = "anthropic",
     relay: Relay | BackgroundRelay | None = None,
-    limits: Limits | None = None,
-    linger_s: float | None = None,
-    principal: str | None = None,
-    on_end: OnEnd | None = None,
+    **options: Unpack[Options],
 ) -> HttpResponseBase:
     """The same for a sync view; blocks its thread for `commit_s` at most.
 
@@ -91,33 +66,17 @@ def respond_sync(
     if isinstance(request, ASGIRequest):
         if isinstance(relay, BackgroundRelay):
             raise TypeError("under ASGI the stream lives in the server's loop: give a Relay")
-        return async_to_sync(respond)(
-            request,
-            source,
-            format=format,
-            relay=relay,
-            limits=limits,
-            linger_s=linger_s,
-            principal=principal,
-            on_end=on_end,
-        )
+        return async_to_sync(respond)(request, source, relay=relay, **options)
     if isinstance(relay, Relay):
         raise TypeError("under WSGI there is no loop of the server's: give a BackgroundRelay")
-    status, headers, body = stream_response(
-        source,
-        format=format,
-        environ=request.META,
-        relay=relay,
-        limits=limits,
-        linger_s=linger_s,
-        principal=principal,
-        on_end=on_end,
-    )
+    status, headers, body = stream_response(source, environ=request.META, relay=relay, **options)
     return StreamingHttpResponse(body, status=status, headers=dict(headers))
 
 
 def _response(answer: Answer) -> HttpResponseBase:
     head = answer.head
-    if answer.view is None:
-        return HttpResponse(head.body, status=head.status, headers=head.headers)
+    if head.body is not None:
+        # Django leaves it to a middleware that not everyone has.
+        size = {"content-length": str(len(head.body))}
+        return HttpResponse(head.body, status=head.status, headers={**head.headers, **size})
     return StreamingHttpResponse(answer.view, status=head.status, headers=head.headers)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 from litestar import Request, Response
 from litestar.datastructures import Cookie
 from litestar.types import ASGIApp
 
 from finalstop.adapters.asgi import StreamApp
-from finalstop.core.limits import Limits
-from finalstop.runtime.hooks import OnEnd
+from finalstop.adapters.opening import Options
 from finalstop.runtime.relay import Relay
 
 
@@ -19,41 +18,16 @@ def respond(
     request: Request[Any, Any, Any],  # noqa: ARG001 - every adapter takes it
     source: object,
     *,
-    format: str = "anthropic",
     relay: Relay | None = None,
-    limits: Limits | None = None,
-    linger_s: float | None = None,
-    principal: str | None = None,
-    on_end: OnEnd | None = None,
+    **options: Unpack[Options],
 ) -> StreamResponse:
     """The response that streams `source`. Return it; the stream is opened when it is sent.
 
     Headers and cookies may be set on it before. The status is the true one: it is not known yet.
 
-    Args:
-        request: the request being answered.
-        source: a stream object of an SDK, a response, an iterator... (docs/reference/sources.md).
-        format: the wire format: "anthropic" or "text".
-        relay: where to open the stream; `finalstop.shared.shared_relay()` if none is given.
-        limits: bounds for this stream; the relay's if none are given.
-        linger_s: how long it may live without a viewer; the default is `limits.linger_s`.
-        principal: who opens it; nobody else will find it.
-        on_end: called with the receipt and the Message once the stream has ended; may be async.
-
-    Raises:
-        TypeError: `source` is no stream; the message says what is accepted.
-        ValueError: no such format.
+    What `source`, `relay` and the options are, and what is raised: see `opening.Opening`.
     """
-    app = StreamApp(
-        source,
-        format=format,
-        relay=relay,
-        limits=limits,
-        linger_s=linger_s,
-        principal=principal,
-        on_end=on_end,
-    )
-    return StreamResponse(app)
+    return StreamResponse(StreamApp(source, relay=relay, **options))
 
 
 class StreamResponse(Response[None]):

@@ -5,7 +5,7 @@ It may not know which framework asked.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TypedDict, cast
 
 from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.runtime.hooks import OnEnd
@@ -17,33 +17,52 @@ from finalstop.upstream.objects import ObjectSink, pump
 from finalstop.wire.formats import Encoder, encoder_for
 
 
+class Options(TypedDict, total=False):
+    """What may be asked of a stream, by name, in every framework.
+
+    Attributes:
+        format: the wire format: "anthropic", which is the default, or "text".
+        limits: bounds for this stream; the relay's if none are given.
+        linger_s: seconds it may live without a viewer; the default is `limits.linger_s`.
+        principal: who opens it; nobody else will find it.
+        on_end: called once with the receipt and the Message when it has ended, also when nobody is
+            listening; may be async.
+    """
+
+    format: str
+    limits: Limits | None
+    linger_s: float | None
+    principal: str | None
+    on_end: OnEnd | None
+
+
 class Opening:
     """A stream to be opened, checked as far as it can be before anything starts.
 
     Args:
-        source: a stream object of an SDK, a response, an iterator, or a `Source`.
-        format: the wire format: "anthropic" or "text".
+        source: a stream object of an SDK, a response, an iterator... (docs/reference/sources.md).
         relay: where to open it; the running loop's `shared_relay` if none is given.
-        limits: bounds for this stream; the relay's if none are given.
-        linger_s: how long it may live without a viewer; the default is `limits.linger_s`.
-        principal: who opens it; nobody else will find it.
-        on_end: called with the receipt and the Message once it has ended.
+        format: this and what follows: see `Options`.
+        limits: see there.
+        linger_s: see there.
+        principal: see there.
+        on_end: see there.
 
     Raises:
-        TypeError: `source` is no stream.
-        ValueError: no such format.
+        TypeError: `source` is no stream; the message names what was given and what is accepted.
+        ValueError: there is no such format; the message lists those there are.
     """
 
     def __init__(
         self,
         source: object,
         *,
-        format: str,
-        relay: Relay | None,
-        limits: Limits | None,
-        linger_s: float | None,
-        principal: str | None,
-        on_end: OnEnd | None,
+        relay: Relay | None = None,
+        format: str = "anthropic",
+        limits: Limits | None = None,
+        linger_s: float | None = None,
+        principal: str | None = None,
+        on_end: OnEnd | None = None,
     ) -> None:
         self.encoder: Encoder = encoder_for(format)
         self.limits = limits or (relay.limits if relay is not None else DEFAULTS)

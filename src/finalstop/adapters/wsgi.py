@@ -12,14 +12,13 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from http import HTTPStatus
-from typing import Any, Final, Self
+from typing import Any, Final, Self, Unpack
 
 from finalstop.adapters.background import ALIVE_CHECK_S, SHARED, BackgroundRelay
 from finalstop.adapters.connection import Connection
 from finalstop.adapters.departure import CLIENT_GONE_STATUS, watching
-from finalstop.adapters.opening import Opening
+from finalstop.adapters.opening import Opening, Options
 from finalstop.adapters.pipe import Pipe
-from finalstop.core.limits import Limits
 from finalstop.core.receipt import Receipt
 from finalstop.runtime.head import Head, head_of, refusal_head
 from finalstop.runtime.hooks import OnEnd
@@ -36,27 +35,14 @@ def respond(
     start_response: StartResponse,
     source: object,
     *,
-    format: str = "anthropic",
     relay: BackgroundRelay | None = None,
-    limits: Limits | None = None,
-    linger_s: float | None = None,
-    principal: str | None = None,
-    on_end: OnEnd | None = None,
+    **options: Unpack[Options],
 ) -> Iterable[bytes]:
     """Answer one WSGI request with a stream; return the body for the server.
 
     The arguments, what it returns for a failure, and what it raises: see `stream_response`.
     """
-    status, headers, body = stream_response(
-        source,
-        format=format,
-        environ=environ,
-        relay=relay,
-        limits=limits,
-        linger_s=linger_s,
-        principal=principal,
-        on_end=on_end,
-    )
+    status, headers, body = stream_response(source, environ=environ, relay=relay, **options)
     start_response(status_line(status), headers)
     return body
 
@@ -64,13 +50,9 @@ def respond(
 def stream_response(
     source: object,
     *,
-    format: str = "anthropic",
     environ: Mapping[str, Any] | None = None,
     relay: BackgroundRelay | None = None,
-    limits: Limits | None = None,
-    linger_s: float | None = None,
-    principal: str | None = None,
-    on_end: OnEnd | None = None,
+    **options: Unpack[Options],
 ) -> tuple[int, Headers, Iterable[bytes]]:
     """Open a stream and answer with it: the status, the headers and the body.
 
@@ -78,15 +60,11 @@ def stream_response(
     after it the body is the view. Hand the body to the server as it is, its `close` with it.
 
     Args:
-        source: what `runtime.sources.source_of` takes: an SDK's stream, a response, an iterator...
-        format: the wire format.
+        source: a stream object of an SDK, a response, an iterator... (docs/reference/sources.md).
         environ: the request's WSGI environ; with it, departures are seen within 0.2 s on servers
             that show the connection (gunicorn, werkzeug, waitress with a lookahead).
         relay: the default is the one that all handlers of the process share.
-        limits: other bounds for this stream.
-        linger_s: seconds it may live without a viewer; the default is `limits.linger_s`.
-        principal: who opens it; nobody else will find it.
-        on_end: called once with the receipt and the Message, in a thread of its own; a coroutine
+        options: see `opening.Options`. Here `on_end` is called in a thread of its own; a coroutine
             function's coroutine is awaited on the relay's loop.
 
     Returns:
@@ -98,17 +76,11 @@ def stream_response(
         RuntimeError: the relay was closed.
     """
     background = relay or SHARED
+    if (on_end := options.get("on_end")) is not None:
+        options["on_end"] = _in_a_thread(on_end)
 
     def opening(relay: Relay) -> Opening:
-        return Opening(
-            source,
-            format=format,
-            relay=relay,
-            limits=limits,
-            linger_s=linger_s,
-            principal=principal,
-            on_end=None if on_end is None else _in_a_thread(on_end),
-        )
+        return Opening(source, relay=relay, **options)
 
     exchange = _Exchange(opening, Connection(environ or {}), lambda: background.alive)
     body = Body(exchange.pipe, background.run(exchange.run))

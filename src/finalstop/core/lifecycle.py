@@ -24,11 +24,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from copy import copy
 from enum import StrEnum
 from typing import Final, assert_never
 
-from finalstop.core.account import Account
+from finalstop.core.account import Account, characters_of, opening_characters_of
 from finalstop.core.endings import (
     ENDINGS,
     ERROR_STATUS,
@@ -52,7 +51,7 @@ from finalstop.core.events import (
     UpstreamError,
 )
 from finalstop.core.limits import Limits
-from finalstop.core.receipt import Ended, OpenBlock, Receipt, Timings
+from finalstop.core.receipt import Ended, OpenBlock, Receipt
 from finalstop.core.rules import Rule
 from finalstop.core.timers import Clocks, due, next_wakeup
 
@@ -121,6 +120,11 @@ class Lifecycle:
         resumable: whether the log will keep the stream after its end, for the receipt.
     """
 
+    __slots__ = (
+        "_account", "_before", "_bytes", "_characters", "_limits", "_open", "_phase",
+        "_request_id", "_resumable", "_seq", "_stream", "_used", "clocks", "ended",
+    )  # fmt: skip
+
     def __init__(self, stream: str, limits: Limits, *, now: float, resumable: bool = True) -> None:
         self.clocks = Clocks(opened_at=now)
         self.ended: Ended | None = None
@@ -130,11 +134,13 @@ class Lifecycle:
         self._phase = Phase.WAITING
         self._seq = 0
         self._bytes = 0
+        self._characters = 0
         self._account = Account()
         self._request_id: str | None = None
         self._open: dict[int, OpenBlock] = {}
         self._used: set[int] = set()
-        self._before = (self._account, self._open)
+        # What a refusal of the last batch falls back to; kept, so none of it is ever changed.
+        self._before = (self._characters, self._account, self._open)
 
     @property
     def phase(self) -> Phase:
@@ -177,13 +183,13 @@ class Lifecycle:
         if self.ended is not None:
             return out
         self.clocks.heard_at = now
-        self._before = (copy(self._account), self._open.copy())
+        self._before = (self._characters, self._account, self._open)
         for event in events:
             taken = self._take(event, now)
             if taken is not None:
                 out.append(taken)
-            if isinstance(taken, Ended):
-                break
+                if isinstance(taken, Ended):
+                    break
         return out
 
     def eof(self, *, now: float, detail: str = "") -> list[Ended]:
@@ -227,7 +233,8 @@ class Lifecycle:
         assert accepted <= self._seq
         if accepted < self._seq:
             # The receipt must not tell of what no viewer can ever see.
-            self._seq, self._account, self._open = accepted, *self._before
+            self._seq = accepted
+            self._characters, self._account, self._open = self._before
         return [self._end(EndReason.LOG_FAILED, detail, now)]
 
     # -- one event --------------------------------------------------------------------------------
@@ -235,9 +242,9 @@ class Lifecycle:
     def _take(self, event: Event, now: float) -> Event | Ended | None:
         """Judge one event: the event itself, the `Ended` it causes, or None for a ping."""
         payload = event.payload
-        if isinstance(payload, Ping):
+        move = _MOVES.get(type(payload)) or _rare_move_of(payload)
+        if move is None:
             return None
-        move = _move_of(payload)
         phase = TRANSITIONS[self._phase].get(move)
         if phase is None:
             return self._invalid(f"{move} while {self._phase}", event, now)
@@ -248,36 +255,38 @@ class Lifecycle:
         broken = self._note(payload, now)
         if broken is not None:
             return self._invalid(broken, event, now)
-        if phase is Phase.ENDED:
-            return self._finish(event, now)
-        self._phase = phase
+        if phase is not self._phase:
+            if phase is Phase.ENDED:
+                return self._finish(event, now)
+            self._phase = phase
         self._seq += 1
         return event
 
     def _note(self, payload: Payload, now: float) -> Rule | None:
         """Remember what the receipt and the rules need; return the rule that was broken."""
+        if isinstance(payload, BlockDelta):  # nearly every event: before the slower `match`
+            if payload.index not in self._open:
+                return Rule.INDEX_NOT_OPEN
+            self._characters += characters_of(payload.delta)
+            self.clocks.content(now)
+            return None
         match payload:
-            case BlockDelta(index=index, delta=delta):
-                if index not in self._open:
-                    return Rule.INDEX_NOT_OPEN
-                self._account.grew(delta)
-                self.clocks.content(now)
             case BlockStart(index=index, content_block=block):
                 if index in self._used:
                     return Rule.INDEX_REUSED
                 self._used.add(index)
-                self._open[index] = OpenBlock(index, block.type, block.id, block.name)
-                self._account.opened(block)
+                self._own_open()[index] = OpenBlock(index, block.type, block.id, block.name)
+                self._characters += opening_characters_of(block)
                 self.clocks.content(now)
             case BlockStop(index=index):
-                if self._open.pop(index, None) is None:
+                if self._own_open().pop(index, None) is None:
                     return Rule.INDEX_NOT_OPEN
                 self.clocks.content(now)
             case MessageDelta():
-                self._account.reported(payload)
+                self._account = self._account.reported(payload)
                 self.clocks.content(now)
             case MessageStart(message=message):
-                self._account.began(message)
+                self._account = self._account.began(message)
             case MessageStop():
                 closed = self._used and not self._open
                 if self._account.stop_reason is None and not closed:
@@ -289,6 +298,12 @@ class Lifecycle:
             case _:
                 assert_never(payload)
         return None
+
+    def _own_open(self) -> dict[int, OpenBlock]:
+        """The open blocks, to change: a copy of those from before this batch, once per batch."""
+        if self._open is self._before[2]:
+            self._open = self._open.copy()
+        return self._open
 
     def _finish(self, event: Event, now: float) -> Ended:
         """Turn the upstream's own last word, `message_stop` or `error`, into the terminal."""
@@ -333,8 +348,8 @@ class Lifecycle:
             last_seq=self._seq,
             model=self._account.model,
             request_id=self._request_id,
-            usage=self._account.usage(),
-            timings=self._timings(now),
+            usage=self._account.usage(self._characters),
+            timings=self.clocks.timings(now),
             retryable=refusal.retryable if refusal else row.retryable,
             retry_after_s=retry_after_s_of(reason, refusal),
             open=tuple(self._open.values()),
@@ -347,17 +362,6 @@ class Lifecycle:
         # A tool call that was never closed may be half a call, whatever the stop reason says.
         half_call = any(block.type == "tool_use" for block in self._open.values())
         return self._account.stop_reason in WHOLE_STOP_REASONS and not half_call
-
-    def _timings(self, now: float) -> Timings:
-        clocks = self.clocks
-        opened = clocks.opened_at
-        last_gap_s = 0.0 if clocks.content_at is None else now - clocks.content_at
-        return Timings(
-            connect_s=_since(opened, clocks.connected_at),
-            first_content_s=_since(opened, clocks.first_content_at),
-            total_s=round(now - opened, 6),
-            longest_gap_s=round(max(clocks.longest_gap_s, last_gap_s), 6),
-        )
 
     # -- words for people -------------------------------------------------------------------------
 
@@ -377,24 +381,19 @@ class Lifecycle:
         return f"{name}={limit_s:g}; the upstream was last heard {now - heard:.1f} s ago."
 
 
+# What most payloads ask for.
 _MOVES: Final[dict[type, Move]] = {
     MessageStart: Move.BEGIN,
     BlockStart: Move.OPEN,
     BlockDelta: Move.GROW,
     BlockStop: Move.CLOSE,
-    MessageDelta: Move.METER,
     MessageStop: Move.FINISH,
     UpstreamError: Move.FAIL,
     Unknown: Move.OTHER,
 }
 
 
-def _move_of(payload: Payload) -> Move:
-    move = _MOVES[type(payload)]
-    if isinstance(payload, MessageDelta) and payload.delta.stop_reason is not None:
-        return Move.REPORT
-    return move
-
-
-def _since(start: float, instant: float | None) -> float | None:
-    return None if instant is None else round(instant - start, 6)
+def _rare_move_of(payload: Payload) -> Move | None:
+    if isinstance(payload, MessageDelta):
+        return Move.METER if payload.delta.stop_reason is None else Move.REPORT
+    return None  # a ping asks for nothing

@@ -19,6 +19,7 @@ DAY_S: Final = 86_400.0
 
 Seconds = Annotated[float, Meta(gt=0, le=DAY_S)]
 SecondsOrZero = Annotated[float, Meta(ge=0, le=DAY_S)]
+GateSeconds = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Attempts = Annotated[int, Meta(ge=1, le=10)]
 Bytes = Annotated[int, Meta(ge=1024, le=1024 * GIB)]
@@ -58,6 +59,13 @@ class Limits(Struct, frozen=True, kw_only=True):
     keep_alive_s: Annotated[
         Seconds, Meta(description="half of the shortest common proxy idle limit")
     ] = 15.0
+    gate_s: Annotated[
+        GateSeconds,
+        Meta(
+            description="the gateway reads a stream that says more within this time only once in "
+            "it, which saves half of the work; 0 reads at once"
+        ),
+    ] = 0.03
     body_s: Annotated[
         Seconds, Meta(description="for a client to send its request body; then 408")
     ] = 30.0

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from finalstop.core.endings import EndReason
 from finalstop.core.limits import Limits
+from finalstop.core.receipt import Timings
 
 # How often the sweeper asks. Every bound is therefore kept to within this much.
 SWEEP_S: Final = 0.1
@@ -37,10 +38,19 @@ class Clocks(Struct, gc=False):
         """Note content at `now`. Instants must not go backwards."""
         if self.content_at is None:
             self.first_content_at = now
-        else:
-            gap_s = now - self.content_at
-            self.longest_gap_s = max(self.longest_gap_s, gap_s)
+        elif now - self.content_at > self.longest_gap_s:
+            self.longest_gap_s = now - self.content_at
         self.content_at = now
+
+    def timings(self, now: float) -> Timings:
+        """What the receipt of a stream that ends at `now` says of its time."""
+        last_gap_s = 0.0 if self.content_at is None else now - self.content_at
+        return Timings(
+            connect_s=_since(self.opened_at, self.connected_at),
+            first_content_s=_since(self.opened_at, self.first_content_at),
+            total_s=round(now - self.opened_at, 6),
+            longest_gap_s=round(max(self.longest_gap_s, last_gap_s), 6),
+        )
 
 
 def due(clocks: Clocks, limits: Limits, now: float) -> EndReason | None:
@@ -72,3 +82,7 @@ def keep_alive_due(written_at: float, limits: Limits, now: float) -> bool:
     One sweep early rather than one late: a viewer gets bytes *at least* every `keep_alive_s`.
     """
     return now - written_at >= limits.keep_alive_s - SWEEP_S
+
+
+def _since(start: float, instant: float | None) -> float | None:
+    return None if instant is None else round(instant - start, 6)

@@ -10,18 +10,22 @@ from finalstop.gateway.config import Settings
 from finalstop.log.memory import MemoryLog
 from finalstop.runtime.relay import Relay
 from finalstop.runtime.stream import Stream
-from finalstop.simulator import Simulator
 from finalstop.telemetry.logline import stream_ended
+from finalstop.upstream.contract import Upstream
+from finalstop.upstream.direct import DirectUpstream
 from finalstop.upstream.http import AiohttpUpstream
 
 
 @asynccontextmanager
-async def open_upstream(settings: Settings) -> AsyncIterator[AiohttpUpstream]:
+async def open_upstream(settings: Settings) -> AsyncIterator[Upstream]:
     """The upstream of the settings; the embedded simulator is started for it if it is that."""
     if not settings.is_simulated:
         async with _client(settings, settings.upstream) as upstream:
             yield upstream
         return
+    # A gateway that asks the API does not load the simulator: it starts sooner.
+    from finalstop.simulator import Simulator  # noqa: PLC0415
+
     simulator = Simulator(
         default=settings.simulator_spec, pace_ms=settings.simulator_pace_ms, require_key=False
     )
@@ -30,14 +34,14 @@ async def open_upstream(settings: Settings) -> AsyncIterator[AiohttpUpstream]:
 
 
 @asynccontextmanager
-async def _client(settings: Settings, url: str) -> AsyncIterator[AiohttpUpstream]:
+async def _client(settings: Settings, url: str) -> AsyncIterator[Upstream]:
     # No credentials here: the gatekeeper decides for each request what to present.
-    upstream = AiohttpUpstream(
-        url,
-        credentials={},
-        limits=settings.limits,
-        proxy=settings.proxy.reveal() if settings.proxy else None,
-    )
+    upstream: Upstream
+    if settings.proxy is None:
+        upstream = DirectUpstream(url, credentials={}, limits=settings.limits)
+    else:
+        proxy = settings.proxy.reveal()
+        upstream = AiohttpUpstream(url, credentials={}, limits=settings.limits, proxy=proxy)
     try:
         yield upstream
     finally:

@@ -22,7 +22,6 @@ from finalstop.gateway.address import check_proxy, check_upstream, is_loopback
 from finalstop.gateway.knobs import Knob, knobs_of
 from finalstop.gateway.secret import Secret, TokenHash, read_key, read_tokens
 from finalstop.gateway.sources import API_KEY_ENV, Findings, Given, gather, kubernetes_hint
-from finalstop.simulator.script import parse_script
 
 API_URL: Final = "https://api.anthropic.com"
 SIMULATOR: Final = "simulator"
@@ -172,6 +171,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         if self.proxy is not None:
             check_proxy(self.proxy.reveal())
         if self.is_simulated:
+            # Only here: a gateway that asks the API does not load the simulator.
+            from finalstop.simulator.script import parse_script  # noqa: PLC0415
+
             try:
                 parse_script(self.simulator_spec)
             except ValueError as error:

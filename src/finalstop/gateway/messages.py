@@ -12,12 +12,12 @@ import msgspec
 import structlog
 from aiohttp import HttpVersion11, web
 
+from finalstop.adapters.outlet import ResponseOutlet
 from finalstop.core.receipt import Ended
 from finalstop.gateway.auth import Admission, forwarded_headers
 from finalstop.gateway.body import boolean, plain_fields, read_fields, streaming_body
 from finalstop.gateway.errors import RequestError, ended_response
 from finalstop.gateway.front import FRONT, Front, linger_s, stream_headers
-from finalstop.gateway.outlet import ResponseOutlet
 from finalstop.gateway.passthrough import pass_through
 from finalstop.runtime.head import view_head
 from finalstop.runtime.intake import UpstreamSource
@@ -35,11 +35,13 @@ async def messages(request: web.Request) -> web.StreamResponse:
     body, fields = await read_fields(request, front.limits)
     if boolean(fields, "stream", default=False):
         stream = _open(front, request, admission, body, attempts=front.limits.attempts_sdk)
+        del body, fields  # a prompt may be large, and the answer long in coming
         return await _stream(front, request, stream, "anthropic")
     if front.settings.nonstream_passthrough:
         return await pass_through(front, request, admission, body)
     whole = streaming_body(fields)
     stream = _open(front, request, admission, whole, attempts=front.limits.attempts_sdk)
+    del body, fields, whole
     return await _whole(stream)
 
 
@@ -54,6 +56,7 @@ async def stream_claude(request: web.Request) -> web.StreamResponse:
     )
     body = streaming_body(full)
     stream = _open(front, request, admission, body, attempts=front.limits.attempts_own)
+    del body, fields, full
     return await _stream(front, request, stream, "text")
 
 

@@ -150,5 +150,7 @@ def _lines(path: str) -> list[tuple[int, str]]:
         raise ValueError(f"{path}: it is not UTF-8 text") from None
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
+    except RuntimeError as error:  # ~somebody whom this machine does not know
+        raise ValueError(f"{path}: {error}") from None
     stripped = [line.partition("#")[0].strip() for line in text.splitlines()]
     return [(number, line) for number, line in enumerate(stripped, start=1) if line]

@@ -202,7 +202,7 @@ def _from_file(
     where, path = "--config", config
     if path is None and config_given is not None:
         where, path = config_given.where, Path(config_given.value)
-    if path is not None and not path.expanduser().is_file():
+    if path is not None and not _is_file(path):
         complaints.append(f"{where}={path}: there is no such file")
         return {}
     try:
@@ -211,6 +211,13 @@ def _from_file(
         complaints.append(f"{path or TOML}: it is not a TOML file that can be read: {_said(error)}")
         return {}
     return {key: Given(Kind.FILE, key, str(path or TOML), value) for key, value in values.items()}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.expanduser().is_file()
+    except RuntimeError:  # ~somebody whom this machine does not know
+        return False
 
 
 @cache

@@ -62,7 +62,9 @@ class MemoryLog:
         """Accept `batch` and tell the followers, before returning."""
         record = self._records[stream]
         assert not record.sealed
-        size = sum(_size_of(event) for event in batch)
+        size = 0
+        for event in batch:
+            size += _size_of(event)
         ends = isinstance(batch[-1], Ended)
         if self._bytes + size > self._bytes_max and not ends:
             record.on_refused(len(record.entries), f"log_bytes_total={self._bytes_max} is reached")
@@ -71,8 +73,11 @@ class MemoryLog:
         record.size_bytes += size
         record.sealed = ends
         seq = len(record.entries)
-        accepted = [Entry(EPOCH, seq + n, event) for n, event in enumerate(batch, 1)]
-        record.entries.extend(accepted)
+        accepted: list[Entry] = []
+        for event in batch:
+            seq += 1
+            accepted.append(Entry(EPOCH, seq, event))
+        record.entries += accepted
         record.tell(accepted)
 
     def follow(self, stream: str, follower: Follower) -> Callable[[], None]:

@@ -51,6 +51,8 @@ class UpstreamSource:
 class SSEIntake:
     """The sink of one upstream call. Keeps `upstream.contract.Sink`."""
 
+    __slots__ = ("_decoder", "_producer")
+
     def __init__(self, producer: Producer, limits: Limits) -> None:
         self._producer = producer
         self._decoder = SSEDecoder(event_bytes_max=limits.event_bytes)
@@ -73,8 +75,12 @@ class SSEIntake:
 
     def data(self, chunk: bytes) -> None:
         """The next bytes: cut into frames, decoded, and handed on as one batch."""
-        if self._producer.ended is None:
-            self._safely(self._take, chunk)
+        producer = self._producer
+        if producer.life.ended is None:
+            try:
+                self._take(chunk)
+            except Exception as error:  # noqa: BLE001 - a bug of ours ends one stream, not all
+                producer.crashed(error)
 
     def events(self, events: Sequence[bytes]) -> None:
         """Whole events as JSON, from a source that has no bytes; bounded like any other."""
@@ -129,7 +135,6 @@ class SSEIntake:
 
     def _take(self, chunk: bytes) -> None:
         producer, decoder = self._producer, self._decoder
-        producer.life.saw_bytes(now=producer.clock())
         events: list[Event] = []
         invalid = ""
         for frame in decoder.feed(chunk):
@@ -138,7 +143,7 @@ class SSEIntake:
                 invalid = event.detail
                 break
             events.append(event)
-        producer.receive(events)
+        producer.receive(events)  # also none at all: bytes show that the upstream lives
         invalid = invalid or decoder.failure or ""
         if invalid and producer.ended is None:
             producer.end(EndReason.UPSTREAM_INVALID, invalid)

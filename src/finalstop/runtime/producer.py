@@ -10,7 +10,6 @@ middle of the dispatch.
 from __future__ import annotations
 
 import traceback
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -49,6 +48,12 @@ class Producer:
         LogFullError: the log takes no new stream; nothing was begun.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_appending", "_begun", "_inbox", "_log", "_stream", "_watcher", "clock", "life",
+        "upstream_headers",
+    )  # fmt: skip
+
     def __init__(
         self, stream: str, *, log: Log, limits: Limits, clock: Clock, watcher: Watcher
     ) -> None:
@@ -60,7 +65,7 @@ class Producer:
         self._watcher = watcher
         self._begun = False
         self._appending = False
-        self._inbox: deque[Callable[[], None]] = deque()
+        self._inbox: list[Callable[[], None]] = []
         log.open(stream, self._on_log_refused)
 
     @property
@@ -119,9 +124,11 @@ class Producer:
             # Also when the log breaks, which is a bug: nobody may wait for this end for ever.
             if isinstance(batch[-1], Ended):
                 self._tell_ended(batch[-1])
-        self._tell_begun()
-        while self._inbox:
-            self._inbox.popleft()()
+        if not self._begun:
+            self._tell_begun()
+        inbox = self._inbox
+        while inbox:
+            inbox.pop(0)()
 
     def _tell_begun(self) -> None:
         if not self._begun:

@@ -79,7 +79,10 @@ class Relay:
         self._loop = asyncio.get_running_loop()
         self._clock = clock or self._loop.time
         self._streams: dict[str, Stream] = {}
-        self._live: set[Stream] = set()
+        # In order of opening, as the streams are: what is done to all is done in the same order.
+        self._live: dict[Stream, None] = {}
+        # Those that time can do something to: the live ones, and those that are still read.
+        self._ticking: dict[Stream, None] = {}
         self._retained: deque[tuple[float, Stream]] = deque()
         self._overtime: deque[tuple[float, Stream]] = deque()
         self._draining = False
@@ -125,6 +128,7 @@ class Relay:
                 clock=self._clock,
                 linger_s=bounds.linger_s if linger_s is None else linger_s,
                 on_ended=self._ended,
+                on_viewed=self._viewed,
             )
         except LogFullError as error:
             raise NotAcceptingError(str(error), draining=False) from error
@@ -135,7 +139,8 @@ class Relay:
             self._log.drop(stream.id)
             raise
         self._streams[stream.id] = stream
-        self._live.add(stream)
+        self._ticking[stream] = None
+        self._live[stream] = None
         if on_end is not None:
             self._hook_of[stream] = on_end
         self._idle.clear()
@@ -218,8 +223,11 @@ class Relay:
 
     # -- time -------------------------------------------------------------------------------------
 
+    def _viewed(self, stream: Stream) -> None:
+        self._ticking[stream] = None
+
     def _ended(self, stream: Stream, ended: Ended) -> None:
-        self._live.discard(stream)
+        self._live.pop(stream, None)
         self._retained.append((self._clock() + self.limits.retention_s, stream))
         if not self._live:
             self._idle.set()
@@ -246,9 +254,11 @@ class Relay:
     def sweep(self) -> None:
         """Let time pass for every stream. The relay calls it every 100 ms by itself."""
         now = self._clock()
-        for stream in tuple(self._streams.values()):
+        for stream in tuple(self._ticking):
             if stream.wake_at <= now:
                 self._tick(stream, now)
+            if stream.ended is not None and not stream.watched:
+                self._ticking.pop(stream, None)
         self._retire(now)
 
     def _tick(self, stream: Stream, now: float) -> None:
@@ -281,6 +291,7 @@ class Relay:
     def _forget(self, stream: Stream) -> None:
         stream.forget()
         self._streams.pop(stream.id, None)
+        self._ticking.pop(stream, None)
         self._log.drop(stream.id)
 
     def _report(self, message: str, error: Exception) -> None:

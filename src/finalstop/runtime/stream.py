@@ -18,6 +18,7 @@ from finalstop.core.events import Event
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended, Receipt
 from finalstop.log.contract import Log
+from finalstop.runtime.bell import Bell
 from finalstop.runtime.producer import Clock, Producer
 from finalstop.runtime.pulled import PulledView
 from finalstop.runtime.viewer import SLICE_BYTES, Outlet, Viewer
@@ -26,6 +27,7 @@ from finalstop.wire.formats import Encoder, encoder_for
 from finalstop.wire.message import MessageAccumulator
 
 StreamEnded = Callable[["Stream", Ended], None]
+StreamViewed = Callable[["Stream"], None]
 
 
 class Source(Protocol):
@@ -58,6 +60,7 @@ class Stream:
         clock: Clock,
         linger_s: float,
         on_ended: StreamEnded,
+        on_viewed: StreamViewed = lambda _stream: None,
     ) -> None:
         self.id = stream_id
         self.principal = principal
@@ -66,12 +69,13 @@ class Stream:
         self._clock = clock
         self._linger_s = linger_s
         self._tell_ended = on_ended
+        self._tell_viewed = on_viewed
         self._call: Call | None = None
         self._here = 0
         self._alone_since: float | None = None  # until somebody was here, nobody has left
-        self._viewers: set[Viewer] = set()
-        self._begun = asyncio.Event()
-        self._over = asyncio.Event()
+        self._viewers: dict[Viewer, None] = {}  # in order of coming
+        self._begun = Bell()
+        self._over = Bell()
         self._producer = Producer(stream_id, log=log, limits=limits, clock=clock, watcher=self)
         self.wake_at = self._limit_due_at(clock())
 
@@ -102,14 +106,14 @@ class Stream:
         if within_s > 0:
             try:
                 async with asyncio.timeout(within_s):
-                    await self._begun.wait()
+                    await self._begun.heard()
             except TimeoutError:
                 return False
-        return self._begun.is_set()
+        return self._begun.rings
 
     async def receipt(self) -> Receipt:
         """Wait for the end; the account of the stream. Bounded by `deadline_s`."""
-        await self._over.wait()
+        await self._over.heard()
         ended = self.ended
         assert ended is not None
         return ended.receipt
@@ -183,12 +187,13 @@ class Stream:
             limits=self._limits,
             clock=self._clock,
         )
-        self._viewers.add(viewer)
+        self._viewers[viewer] = None
         self.wake_at = 0.0
+        self._tell_viewed(self)
         try:
             await viewer.run()
         finally:
-            self._viewers.discard(viewer)
+            self._viewers.pop(viewer, None)
 
     def attach(self, format: str = "anthropic", after: int = 0) -> AsyncIterator[bytes]:
         """The stream as bytes, for `async for`: from the cursor to the terminal event, and live.
@@ -200,11 +205,13 @@ class Stream:
             after: the cursor: the sequence number of the last entry already seen; 0 for none.
 
         Raises:
-            ValueError: no such format.
+            ValueError: no such format, or `after` is negative.
             TooManyViewersError: while iterating: `max_viewers` are here.
             ConnectionError: while iterating: nobody asked for `write_s`.
             UnknownStreamError: while iterating: the retention is over.
         """
+        if after < 0:
+            raise ValueError(f"after must be 0 or a sequence number, not {after}")
         return self._attached(encoder_for(format), after)
 
     async def _attached(self, encoder: Encoder, after: int) -> AsyncIterator[bytes]:
@@ -273,11 +280,11 @@ class Stream:
 
     def on_begun(self) -> None:
         """The log holds its first entry."""
-        self._begun.set()
+        self._begun.ring()
 
     def on_ended(self, ended: Ended) -> None:
         """The log holds the terminal event: let go of the upstream and tell who waits."""
-        self._over.set()
+        self._over.ring()
         self._tell_ended(self, ended)
         # The call knows the request, whose body may be large; the stream is kept for long.
         call, self._call = self._call, None

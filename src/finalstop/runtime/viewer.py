@@ -19,8 +19,9 @@ from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended
 from finalstop.core.timers import SWEEP_S, keep_alive_due
 from finalstop.log.contract import Log
+from finalstop.runtime.bell import Bell
 from finalstop.runtime.producer import Clock
-from finalstop.wire.formats import Encoder
+from finalstop.wire.formats import Encoder, encode_batch
 
 # Bytes an outlet may hold before its viewer falls behind: the high-water mark of asyncio's and
 # uvloop's own transports, so that a viewer that waits for room finds its transport paused.
@@ -82,6 +83,12 @@ class Viewer:
         clock: monotonic seconds.
     """
 
+    __slots__ = (
+        "_backlog", "_caught_up", "_clock", "_encoder", "_error", "_keep_alive_owed", "_limits",
+        "_log", "_news", "_outlet", "_sent_bytes", "_stream", "_taken_at", "_taken_bytes",
+        "_written_at", "cursor", "done",
+    )  # fmt: skip
+
     def __init__(
         self,
         stream: str,
@@ -103,7 +110,7 @@ class Viewer:
         self._clock = clock
         self._error: Exception | None = None
         self._caught_up = False
-        self._news = asyncio.Event()
+        self._news = Bell()
         self._written_at = clock()
         self._keep_alive_owed = False
         # What tells a slow reader from one that takes nothing: bytes handed over, how many of them
@@ -160,13 +167,13 @@ class Viewer:
 
     def _wake(self) -> None:
         self._caught_up = False
-        self._news.set()
+        self._news.ring()
 
     # -- the slow path ----------------------------------------------------------------------------
 
     async def _catch_up(self) -> None:
         while not self.done:
-            self._news.clear()
+            self._news.silence()
             if self._outlet.backlog:
                 await self._drain()
             batch = await self._log.read(self._stream, self.cursor, bytes_max=SLICE_BYTES)
@@ -181,9 +188,9 @@ class Viewer:
 
     async def _stay_caught_up(self) -> None:
         # A log that answers later may have told of more since it was read.
-        if not self.done and not self._news.is_set():
+        if not self.done and not self._news.rings:
             self._caught_up = True
-            await self._news.wait()
+            await self._news.heard()
         self._raise_if_broken()
 
     async def _drain(self) -> None:
@@ -196,9 +203,8 @@ class Viewer:
             raise self._error
 
     def _write(self, batch: Sequence[Entry]) -> None:
-        encode = self._encoder.encode
-        data = b"".join([encode(entry) for entry in batch])
         last = batch[-1]
+        data = encode_batch(self._encoder, batch)
         self.cursor = last.seq
         self.done = isinstance(last.event, Ended)
         if data:

@@ -40,11 +40,30 @@ class Address(Struct, frozen=True):
     prefix: str
     where: str
 
+    @property
+    def host(self) -> str:
+        """The value of the `host` header: without the port where that is the scheme's own."""
+        return self.origin.partition("//")[2].removesuffix(f":{DEFAULT_PORTS[self.scheme]}")
+
+    @property
+    def scheme(self) -> str:
+        """The scheme: http or https."""
+        return self.origin.partition(":")[0]
+
     def join(self, target: str) -> URL:
         """The URL of a request's path and query, byte for byte as given.
 
         Raises:
             ValueError: `target` could lead out of the prefix, or is not plain ASCII.
+        """
+        # encoded=True: a second normalisation could undo the check.
+        return URL(f"{self.origin}{self.target(target)}", encoded=True)
+
+    def target(self, target: str) -> str:
+        """The request target of a request's path and query: as given, after the prefix.
+
+        Raises:
+            ValueError: it could lead out of the prefix, or is not plain ASCII.
         """
         path, mark, query = target.partition("?")
         if not _PATH.fullmatch(path) or not _QUERY.fullmatch(query):
@@ -53,8 +72,7 @@ class Address(Struct, frozen=True):
                 "root such as '/v1/messages', with no '..', '//', ';', '#', backslash, space or "
                 "encoded slash or dot"
             )
-        # encoded=True: a second normalisation could undo the check.
-        return URL(f"{self.origin}{self.prefix}{path}{mark}{query}", encoded=True)
+        return f"{self.prefix}{path}{mark}{query}"
 
 
 def address_of(base_url: str) -> Address:

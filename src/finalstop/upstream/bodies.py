@@ -70,6 +70,21 @@ def watched(content: aiohttp.StreamReader, protocol: ResponseHandler) -> Iterato
             closed.remove_done_callback(tell)
 
 
+async def next_chunk(content: aiohttp.StreamReader) -> bytes:
+    """The next bytes of a body, b"" at its end.
+
+    aiohttp 3.14 has a word of its own for a reader that comes to a connection which is closed
+    already, as it is after a malformed chunk: a `RuntimeError`, like a bug of the caller's.
+
+    Raises:
+        aiohttp.ClientError: the body broke off.
+    """
+    try:
+        return await content.readany()
+    except RuntimeError as error:
+        raise aiohttp.ClientPayloadError("the connection is gone") from error
+
+
 async def true_cause(
     error: aiohttp.ClientError, protocol: ResponseHandler
 ) -> aiohttp.ClientError | HttpProcessingError:
@@ -104,7 +119,7 @@ async def read_refusal(head: ResponseHead, content: aiohttp.StreamReader) -> byt
     with suppress(TimeoutError, aiohttp.ClientError, InflateError):
         inflater = inflater_for(head, bytes_max=REFUSAL_BYTES)
         async with asyncio.timeout(REFUSAL_S):
-            while len(body) < REFUSAL_BYTES and (chunk := await content.readany()):
+            while len(body) < REFUSAL_BYTES and (chunk := await next_chunk(content)):
                 for piece in [chunk] if inflater is None else inflater.feed(chunk):
                     body += piece
     return bytes(body[:REFUSAL_BYTES])
@@ -115,3 +130,13 @@ def head_of(response: aiohttp.ClientResponse) -> ResponseHead:
     names = {name.lower() for name in response.headers}
     headers = {name: ", ".join(response.headers.getall(name)) for name in names}
     return ResponseHead(response.status, headers)
+
+
+def unpacked(head: ResponseHead, raw: bytes) -> bytes:
+    """The body of a refusal from the bytes that came, as much of it as can be read."""
+    body = bytearray()
+    with suppress(InflateError):
+        inflater = inflater_for(head, bytes_max=REFUSAL_BYTES)
+        for piece in [raw] if inflater is None else inflater.feed(raw):
+            body += piece
+    return bytes(body[:REFUSAL_BYTES])

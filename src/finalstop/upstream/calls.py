@@ -20,6 +20,7 @@ from finalstop.core.endings import EndReason
 from finalstop.upstream.bodies import (
     Slices,
     head_of,
+    next_chunk,
     read_refusal,
     true_cause,
     was_reset,
@@ -67,6 +68,13 @@ class Well(Struct, frozen=True):
     connect_s: float
     inflated_bytes: int
     jitter: Callable[[], float]
+
+
+def report_broken(task: asyncio.Task[None]) -> None:
+    """Tell the loop of the bug that ended a call's task, if one did."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        context = {"message": "an upstream call broke", "exception": error, "task": task}
+        task.get_loop().call_exception_handler(context)
 
 
 class HttpCall:
@@ -228,7 +236,7 @@ class HttpCall:
 
     async def _pump(self, content: aiohttp.StreamReader, inflater: Inflater | None) -> bool:
         """Every read into the sink; whether the body came to its end."""
-        while chunk := await content.readany():
+        while chunk := await next_chunk(content):
             if self._sink is None:
                 if not self._may_drain(chunk):
                     return False

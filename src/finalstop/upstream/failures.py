@@ -6,6 +6,8 @@ proxy's password, the response's bytes.
 
 from __future__ import annotations
 
+import socket
+import ssl
 from typing import Final
 
 import aiohttp
@@ -49,30 +51,51 @@ def failure_before_head(error: aiohttp.ClientError, *, where: str, connect_s: fl
             detail = f"the proxy refused to connect to {where} with status {error.status}"
             return Failure(EndReason.UNREACHABLE, detail)
         case aiohttp.ClientResponseError():
-            return _malformed(error.message, where)
+            return malformed(error.message, where)
         case aiohttp.InvalidURL():
             return Failure(EndReason.UNREACHABLE, f"{where} is not an address to connect to")
         case aiohttp.ServerDisconnectedError(message=str()):
-            return _closed_before_head(where, unread=True)
+            return closed_before_head(where, unread=True)
         case aiohttp.ClientOSError() | aiohttp.ClientConnectionResetError():
-            return _closed_before_head(where, unread=True)
+            return closed_before_head(where, unread=True)
         case _:
-            return _closed_before_head(where, unread=False)
+            return closed_before_head(where, unread=False)
 
 
 def failure_in_body(error: aiohttp.ClientError | HttpProcessingError, *, where: str) -> Failure:
     """Why a body broke off."""
     if isinstance(error, HttpProcessingError):
-        return _malformed(error.message, where)
+        return malformed(error.message, where)
     cause = error.__cause__
     if isinstance(cause, HttpProcessingError) and _CUT not in cause.message:
-        return _malformed(cause.message, where)
+        return malformed(cause.message, where)
+    return cut_in_body(where)
+
+
+def cut_in_body(where: str) -> Failure:
+    """The connection went before the body's own framing said that it was whole."""
     return Failure(EndReason.TRUNCATED, f"{where} closed the connection inside the response body")
 
 
 def reset_at_the_end(where: str) -> Failure:
     """A body without a length, ended by a reset: no proper end, whatever HTTP/1.0 may think."""
     return Failure(EndReason.TRUNCATED, f"{where} reset the connection inside the response body")
+
+
+def unconnected(error: OSError, *, where: str, connect_s: float) -> Failure:
+    """Why a socket could not be connected to `where`: what the system or the TLS library says."""
+    match error:
+        case TimeoutError():
+            detail = f"{where}: no connection within {connect_s:g} s"
+        case socket.gaierror():
+            detail = f"{where}: the name does not resolve"
+        case ssl.SSLCertVerificationError():
+            detail = f"{where}: the TLS certificate is not accepted: {_words_of(error)}"
+        case ssl.SSLError():
+            detail = f"{where}: the TLS handshake failed: {_words_of(error)}"
+        case _:
+            detail = f"{where} cannot be connected to: {_words_of(error)}"
+    return Failure(EndReason.UNREACHABLE, detail)
 
 
 def _why_unconnected(
@@ -101,17 +124,22 @@ def _place(error: aiohttp.ClientConnectorError) -> str:
 
 
 def _reason(error: aiohttp.ClientConnectorError) -> str:
-    cause = error.os_error
+    return _words_of(error.os_error)
+
+
+def _words_of(cause: OSError) -> str:
     text = getattr(cause, "verify_message", "") or cause.strerror or type(cause).__name__
     return text[:_DETAIL_CHARS_MAX]
 
 
-def _malformed(message: str, where: str) -> Failure:
+def malformed(message: str, where: str) -> Failure:
+    """What came is not HTTP/1.1; `message` is the parser's."""
     # After the first colon the parsers quote the response.
     what = message.partition("\n")[0].partition(":")[0][:_DETAIL_CHARS_MAX]
     return Failure(EndReason.UPSTREAM_INVALID, f"{where} sent malformed HTTP: {what}")
 
 
-def _closed_before_head(where: str, *, unread: bool) -> Failure:
+def closed_before_head(where: str, *, unread: bool) -> Failure:
+    """The connection went before the response head had come; `unread`: before any byte of it."""
     detail = f"{where} closed the connection before the response head"
     return Failure(EndReason.TRUNCATED, detail, unread=unread)

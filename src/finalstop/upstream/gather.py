@@ -9,7 +9,7 @@ import asyncio
 from typing import Final
 
 from finalstop.core.endings import EndReason
-from finalstop.upstream.contract import Response, ResponseHead, UpstreamFailedError
+from finalstop.upstream.contract import Call, Response, ResponseHead, UpstreamFailedError
 
 
 class Gather:
@@ -24,6 +24,26 @@ class Gather:
         self._bytes_max: Final = bytes_max
         self._head: ResponseHead | None = None
         self._body = bytearray()
+
+    async def whole(self, call: Call, *, timeout_s: float, where: str) -> Response:
+        """Wait for the response of `call`; whatever is left of the call is then cancelled.
+
+        Args:
+            call: the call that this sink hears.
+            timeout_s: how long to wait.
+            where: the upstream's host:port, for the sentence.
+
+        Raises:
+            UpstreamFailedError: no response, over `bytes_max`, or not within `timeout_s`.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self.response
+        except TimeoutError as error:
+            detail = f"{where} did not answer within {timeout_s:g} s"
+            raise UpstreamFailedError(EndReason.DEADLINE, detail) from error
+        finally:
+            call.cancel()
 
     def connected(self) -> None:
         """Nothing to gather."""

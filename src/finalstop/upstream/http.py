@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -19,11 +18,11 @@ from urllib.parse import urlsplit
 import aiohttp
 from multidict import CIMultiDict
 
-from finalstop.core.endings import EndReason
 from finalstop.core.limits import Limits
 from finalstop.upstream.address import Address, address_of
-from finalstop.upstream.calls import Ask, HttpCall, Well
-from finalstop.upstream.contract import Response, Sink, UpstreamFailedError, UpstreamRequest
+from finalstop.upstream.calls import Ask, HttpCall, Well, report_broken
+from finalstop.upstream.contract import Response, Sink, UpstreamRequest
+from finalstop.upstream.dressing import Dresser
 from finalstop.upstream.gather import Gather
 from finalstop.upstream.sockets import Pool
 
@@ -32,22 +31,6 @@ from finalstop.upstream.sockets import Pool
 KEEPALIVE_S: Final = 55.0
 # Everything under way is torn down first, so closing waits for the loop and not for the network.
 CLOSE_S: Final = 2.0
-
-# RFC 9110 section 7.6.1, plus what is ours to say: the host, the length, the coding, and no
-# waiting for `100 Continue`, which would be silence.
-_OURS_TO_SAY: Final = frozenset(
-    {
-        "accept-encoding", "connection", "content-length", "expect", "host", "keep-alive",
-        "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-        "transfer-encoding", "upgrade",
-    }
-)  # fmt: skip
-# When the server has credentials of its own, a client's never go out beside them.
-_CREDENTIALS: Final = frozenset({"authorization", "x-api-key"})
-
-_METHODS: Final = frozenset({"GET", "POST"})
-_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
 class AiohttpUpstream:
@@ -80,14 +63,12 @@ class AiohttpUpstream:
         keepalive_s: float = KEEPALIVE_S,
     ) -> None:
         self._address: Final[Address] = address_of(base_url)
-        self._credentials: Final = {name.lower(): value for name, value in credentials.items()}
-        _check_headers(self._credentials)
+        self._dresser: Final = Dresser(credentials, user_agent())
         self._limits: Final = limits
         self._proxy: Final = _checked_proxy(proxy)
         self._ssl_context: Final = ssl_context
         self._connections_max: Final = connections_max
         self._keepalive_s: Final = keepalive_s
-        self._agent: Final = f"finalstop/{_version()}"
         self._calls: Final[set[HttpCall]] = set()
         self._well: Well | None = None
         self._closed = False
@@ -118,15 +99,7 @@ class AiohttpUpstream:
         """
         gather = Gather(bytes_max=self._limits.body_bytes)
         call = self.call(request, gather, attempts=1, retry_until=0.0)
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await gather.response
-        except TimeoutError as error:
-            detail = f"{self._address.where} did not answer within {timeout_s:g} s"
-            raise UpstreamFailedError(EndReason.DEADLINE, detail) from error
-        finally:
-            # Whatever is left of it: nobody waits for it any more.
-            call.cancel()
+        return await gather.whole(call, timeout_s=timeout_s, where=self._address.where)
 
     async def close(self) -> None:
         """Tear down every call and the pool; idempotent. Sinks hear nothing of it."""
@@ -144,9 +117,7 @@ class AiohttpUpstream:
 
     def _ended(self, call: HttpCall, task: asyncio.Task[None]) -> None:
         self._calls.discard(call)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            context = {"message": "an upstream call broke", "exception": error, "task": task}
-            task.get_loop().call_exception_handler(context)
+        report_broken(task)
 
     def _open_well(self) -> Well:
         """The session is made on first use: it belongs to the loop that runs then."""
@@ -179,39 +150,12 @@ class AiohttpUpstream:
         )
 
     def _ask(self, request: UpstreamRequest) -> Ask:
-        if request.method not in _METHODS:
-            raise ValueError(f"the method must be GET or POST, not {request.method[:20]!r}")
         return Ask(
             method=request.method,
+            headers=CIMultiDict(self._dresser.headers(request)),
             url=self._address.join(request.path),
-            headers=self._headers(request),
             body=request.body,
         )
-
-    def _headers(self, request: UpstreamRequest) -> CIMultiDict[str]:
-        given = {name.lower(): value for name, value in request.headers.items()}
-        _check_headers(given)
-        dropped = _OURS_TO_SAY | {
-            name.strip().lower() for name in given.get("connection", "").split(",")
-        }
-        if self._credentials:
-            dropped |= _CREDENTIALS
-        headers = CIMultiDict({"user-agent": self._agent})
-        headers.update({name: value for name, value in given.items() if name not in dropped})
-        headers.update(self._credentials)
-        headers["accept-encoding"] = "identity"
-        if request.body or request.method == "POST":
-            headers["content-length"] = str(len(request.body))
-        return headers
-
-
-def _check_headers(headers: Mapping[str, str]) -> None:
-    """RFC 9110 section 5: what could start a new line must not go out. No value is repeated."""
-    for name, value in headers.items():
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name[:60]!r} is not a header name")
-        if not _VALUE.fullmatch(value):
-            raise ValueError(f"the value of header {name!r} holds a control character")
 
 
 def _checked_proxy(proxy: str | None) -> str | None:
@@ -222,6 +166,11 @@ def _checked_proxy(proxy: str | None) -> str | None:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("the proxy must be given as http://host:port or https://host:port")
     return proxy
+
+
+def user_agent() -> str:
+    """Who asks, where a client does not say."""
+    return f"finalstop/{_version()}"
 
 
 def _version() -> str:

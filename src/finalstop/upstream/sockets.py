@@ -64,7 +64,7 @@ class Pool(TCPConnector):
             keepalive_timeout=keepalive_s,
             limit=connections_max,
             ssl=True if ssl_context is None else ssl_context,
-            socket_factory=_socket,
+            socket_factory=open_socket,
         )
         self._connect_s: Final = connect_s
         self._seen: Final[WeakSet[ResponseHandler]] = WeakSet()
@@ -120,7 +120,8 @@ def _look_at(closed: asyncio.Future[None]) -> None:
         closed.exception()
 
 
-def _socket(address: AddrInfoType) -> socket.socket:
+def open_socket(address: AddrInfoType) -> socket.socket:
+    """A TCP socket for an upstream, not connected: probed when idle, never waiting to send."""
     family, kind, protocol = address[:3]
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

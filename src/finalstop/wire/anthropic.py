@@ -35,7 +35,7 @@ from finalstop.core.events import (
     UpstreamError,
 )
 from finalstop.core.receipt import Ended
-from finalstop.wire.sse import Frame, encode_frame
+from finalstop.wire.sse import Frame, encode_frame, encode_numbered
 
 # How much of a body that is not an API error is told: enough to recognise a proxy by its words.
 EXCERPT_CHARACTERS: Final = 200
@@ -63,10 +63,17 @@ class AnthropicEncoder:
         """Return the frame of one entry, ready to be written."""
         event = entry.event
         if isinstance(event, Event):
-            return _frame(event, entry.id)
-        if event.receipt.complete:
-            return encode_frame(event.json, event="message_stop", id=entry.id)
-        return encode_frame(error_body(event), event="error", id=entry.id)
+            name, data = event.type, event.json
+        elif event.receipt.complete:
+            name, data = "message_stop", event.json
+        else:
+            name, data = "error", error_body(event)
+        try:
+            return encode_numbered(data, event=name, epoch=entry.epoch, seq=entry.seq)
+        except ValueError:
+            # An unknown event may be called anything, also what no SSE field can carry. Its JSON
+            # still says what it is.
+            return encode_numbered(data, epoch=entry.epoch, seq=entry.seq)
 
 
 def error_body(ended: Ended) -> bytes:
@@ -83,15 +90,6 @@ def error_body(ended: Ended) -> bytes:
             "finalstop": ended.receipt,
         }
     )
-
-
-def _frame(event: Event, id: str) -> bytes:
-    try:
-        return encode_frame(event.json, event=event.type, id=id)
-    except ValueError:
-        # An unknown event may be called anything, also what no SSE field can carry. Its JSON
-        # still says what it is.
-        return encode_frame(event.json, id=id)
 
 
 # -- decoding -------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ which is why every viewer has its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from finalstop.core.events import Entry
@@ -37,10 +37,33 @@ class Encoder(Protocol):
         """
 
 
+# The formats whose encoders hold no state, and what each said last.
+_SAID: Final[dict[type, tuple[Sequence[Entry], bytes]]] = {
+    AnthropicEncoder: ((), b""),
+    TextEncoder: ((), b""),
+}
+
 FORMATS: Final[dict[str, type[Encoder]]] = {
     "anthropic": AnthropicEncoder,
     "text": TextEncoder,
 }
+
+
+def encode_batch(encoder: Encoder, batch: Sequence[Entry]) -> bytes:
+    """Return the bytes of a batch; what several viewers of a format are told is encoded once.
+
+    A log tells all followers of a stream of the very same batch, one after the other. So of each
+    format whose encoders hold no state the last batch is remembered, with its bytes.
+    """
+    kind = type(encoder)
+    said = _SAID.get(kind)
+    if said is not None and said[0] is batch:
+        return said[1]
+    encode = encoder.encode
+    data = encode(batch[0]) if len(batch) == 1 else b"".join([encode(entry) for entry in batch])
+    if said is not None:
+        _SAID[kind] = (batch, data)
+    return data
 
 
 def encoder_for(name: str) -> Encoder:

@@ -83,6 +83,11 @@ class SSEDecoder:
         ValueError: a limit is below 1.
     """
 
+    __slots__ = (
+        "_after_cr", "_at_block_start", "_closed", "_event_bytes_max", "_event_lines_max",
+        "_last_event_id", "_maybe_bom", "_pending", "_retry_ms", "failure",
+    )  # fmt: skip
+
     def __init__(
         self,
         *,
@@ -132,7 +137,9 @@ class SSEDecoder:
             and chunk.endswith(b"\n\n")
             and len(chunk) <= self._event_bytes_max
         ):
-            return self._read_blocks(chunk[:-2].split(b"\n\n"))
+            blocks = chunk.split(b"\n\n")
+            blocks.pop()  # what follows the last blank line: nothing
+            return self._read_blocks(blocks)
         return self._feed_any(chunk)
 
     def close(self) -> Leftover | None:
@@ -314,6 +321,18 @@ def encode_frame(
     if retry_ms is not None:
         head = b"retry: %d\n" % _checked_retry_ms(retry_ms) + head
     return b"%bdata: %b\n\n" % (head, data)
+
+
+def encode_numbered(data: bytes, *, event: str = "", epoch: int, seq: int) -> bytes:
+    """Return the frame of a log's entry: as `encode_frame` with the id `<epoch>-<seq>`.
+
+    Raises:
+        ValueError: as `encode_frame`.
+    """
+    if _LF in data or _CR in data:
+        data = b"\ndata: ".join(_lines(data))
+    named = _event_line(event) if event else b""
+    return b"id: %d-%d\n%bdata: %b\n\n" % (epoch, seq, named, data)
 
 
 def encode_comment(text: str) -> bytes:

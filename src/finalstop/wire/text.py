@@ -29,7 +29,7 @@ from finalstop.core.events import (
     UpstreamError,
 )
 from finalstop.core.receipt import Ended
-from finalstop.wire.sse import encode_comment, encode_frame
+from finalstop.wire.sse import encode_comment, encode_numbered
 
 # -- encoding -------------------------------------------------------------------------------------
 
@@ -50,8 +50,12 @@ class TextEncoder:
         event = entry.event
         if isinstance(event, Event):
             text = _text_in(event.payload)
-            return encode_frame(_JSON.encode(_Piece(text)), id=entry.id) if text else b""
-        return encode_frame(_JSON.encode(_last_word(event)), id=entry.id)
+            if not text:
+                return b""
+            said = _JSON.encode(_Piece(text))
+        else:
+            said = _JSON.encode(_last_word(event))
+        return encode_numbered(said, epoch=entry.epoch, seq=entry.seq)
 
 
 class _Piece(Struct, gc=False):
@@ -59,9 +63,10 @@ class _Piece(Struct, gc=False):
 
 
 def _text_in(payload: Payload) -> str:
+    if isinstance(payload, BlockDelta):  # nearly every event: before the slower `match`
+        delta = payload.delta
+        return (delta.text or "") if delta.type == "text_delta" else ""
     match payload:
-        case BlockDelta(delta=delta):
-            return (delta.text or "") if delta.type == "text_delta" else ""
         case BlockStart(content_block=block):
             # Empty from the API itself; other providers open a block with its first words.
             return (block.text or "") if block.type == "text" else ""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import HttpVersion10, HttpVersion11
 
-from finalstop.gateway.outlet import ResponseOutlet
+from finalstop.adapters.outlet import ResponseOutlet
 
 
 class Transport:
@@ -26,6 +26,11 @@ class Transport:
 
     def is_closing(self):
         return self.closing
+
+    def lose(self):
+        """As both loops' transports are after `connection_lost`."""
+        self.closing = True
+        self.wire = b""
 
     def get_write_buffer_size(self):
         return len(self.wire)
@@ -72,9 +77,10 @@ def test_a_client_that_speaks_http_1_0_gets_the_bytes_alone():
 @pytest.mark.parametrize("gone", ["closing", "lost"])
 def test_writing_to_a_client_that_has_gone_raises(gone):
     it, request, _ = outlet()
-    request.transport.closing = True
-    if gone == "lost":
-        request.transport = None
+    if gone == "closing":
+        request.transport.closing = True
+    else:
+        request.transport.lose()
     with pytest.raises(ConnectionResetError, match="the client has gone"):
         it.write(b"a")
 
@@ -84,7 +90,7 @@ def test_the_backlog_is_what_the_transport_holds_and_nothing_once_it_is_gone():
     assert it.backlog == 0
     it.write(b"a")
     assert it.backlog == 6
-    request.transport = None
+    request.transport.lose()
     assert it.backlog == 0
 
 
@@ -118,8 +124,7 @@ async def test_for_a_client_that_has_gone_there_is_nothing_to_flush():
 
 def test_cutting_resets_the_connection_and_may_come_late():
     it, request, _ = outlet()
-    transport = request.transport
     it.abort()
-    assert transport.aborted
-    request.transport = None
+    assert request.transport.aborted
+    request.transport.lose()
     it.abort()

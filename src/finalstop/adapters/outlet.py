@@ -2,7 +2,7 @@
 
 `StreamResponse.write` is a coroutine, and awaiting it would cost a task wake-up per event. So the
 head goes out through aiohttp, the body through here, framed the way the head promised, and the
-last chunk through aiohttp again.
+last chunk through aiohttp again. The gateway, itself an aiohttp program, writes through it, too.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ class ResponseOutlet:
 
     def __init__(self, request: web.Request, writer: AbstractStreamWriter) -> None:
         self._request = request
+        # Kept for the two calls per event. Once the client has gone it says that it is closing,
+        # and that it holds nothing.
+        self._transport = request.transport
         self._writer = writer
         # HTTP/1.0 knows no chunks: the body ends with the connection.
         self._chunked = request.version >= HttpVersion11
@@ -30,7 +33,7 @@ class ResponseOutlet:
     @property
     def backlog(self) -> int:
         """Bytes the transport holds back; 0 also when the connection is gone."""
-        transport = self._request.transport
+        transport = self._transport
         return 0 if transport is None else transport.get_write_buffer_size()
 
     def write(self, data: bytes) -> None:
@@ -39,7 +42,7 @@ class ResponseOutlet:
         Raises:
             ConnectionResetError: the client has gone.
         """
-        transport = self._request.transport
+        transport = self._transport
         if transport is None or transport.is_closing():
             msg = "the client has gone"
             raise ConnectionResetError(msg)
@@ -64,6 +67,6 @@ class ResponseOutlet:
 
     def abort(self) -> None:
         """Cut the connection, without a proper end."""
-        transport = self._request.transport
+        transport = self._transport
         if transport is not None:
             transport.abort()

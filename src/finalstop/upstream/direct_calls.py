@@ -1,0 +1,390 @@
+"""One call, straight on its socket: its attempts, its body, its end.
+
+What a read holds reaches the sink inside that read: no task wakes for it. The call's task wakes
+for what happens once: a connection is there, the request is written, the response is over. It
+knows HTTP and nothing of what the bytes mean, nor when a stream is over: its sink says so, with
+`release` or `cancel`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import Struct
+
+from finalstop.core.endings import EndReason
+from finalstop.upstream import bodies, calls
+from finalstop.upstream.connections import Connection, Kept
+from finalstop.upstream.contract import ResponseHead, Sink
+from finalstop.upstream.failures import (
+    Failure,
+    closed_before_head,
+    cut_in_body,
+    malformed,
+    reset_at_the_end,
+    unconnected,
+)
+from finalstop.upstream.gate import Gate
+from finalstop.upstream.inflate import InflateError, Inflater, inflater_for
+from finalstop.upstream.reader import Reader
+from finalstop.upstream.retry import decide
+
+
+class DirectAsk(Struct, frozen=True):
+    """A request as it goes out: the head's bytes, blank line included, and the body."""
+
+    head: bytes
+    body: bytes
+
+
+class DirectWell(Struct, frozen=True):
+    """What all calls of one upstream share.
+
+    Args:
+        kept: the connections.
+        where: host:port, for messages.
+        connect_s: the bound on connecting, for messages; `kept` keeps it.
+        inflated_bytes: the most a compressed body may decompress to.
+        gate: what lets streams that flow be read once per tick; None to read whenever bytes come.
+        jitter: chance from [0, 1), for the backoff.
+    """
+
+    kept: Kept
+    where: str
+    connect_s: float
+    inflated_bytes: int
+    gate: Gate | None
+    jitter: Callable[[], float]
+
+
+# What an attempt comes to: a failure, the head of a refusal, or a stream that was told whole.
+Answer = Failure | ResponseHead | None
+
+
+class DirectCall:
+    """One request under way; a `contract.Call`, and the holder of its connection.
+
+    `task` is for its owner to hold, and to wait for after `cancel`.
+    """
+
+    __slots__ = (
+        "_answer", "_ask", "_attempts", "_connection", "_drain_timer", "_drained_bytes", "_gate",
+        "_inflater", "_is_reused", "_is_sent", "_loop", "_reader", "_refusal", "_retry_until",
+        "_sink", "_streaming", "_well", "task",
+    )  # fmt: skip
+
+    def __init__(
+        self, well: DirectWell, ask: DirectAsk, sink: Sink, *, attempts: int, retry_until: float
+    ) -> None:
+        self._well: Final = well
+        self._ask: DirectAsk | None = ask
+        self._sink: Sink | None = sink
+        self._attempts: Final = attempts
+        self._retry_until: Final = retry_until
+        self._loop: Final = asyncio.get_running_loop()
+        self._connection: Connection | None = None
+        self._reader: Reader | None = None
+        self._inflater: Inflater | None = None
+        self._gate: Final = well.gate
+        self._is_reused = False
+        self._is_sent = False
+        self._streaming = False
+        self._drained_bytes: int | None = None
+        self._drain_timer: asyncio.TimerHandle | None = None
+        self._answer: asyncio.Future[Answer]
+        self._refusal: _RefusalBody | None = None
+        # Not loop.create_task: an eager task factory would push into the sink before `call`
+        # has returned.
+        self.task: Final = asyncio.Task(self._run(), loop=self._loop, name="upstream-call")
+
+    def release(self) -> None:
+        """Let the sink go and the connection live, if its body ends within the drain's bounds."""
+        if self._sink is None:
+            return
+        if not self._streaming:
+            self.cancel()
+            return
+        self._sink = None
+        self._drained_bytes = 0
+        self._drain_timer = self._loop.call_later(calls.DRAIN_S, self.cancel)
+
+    def cancel(self) -> None:
+        """Let the sink go and close the socket now, whatever was under way on it."""
+        self._sink = None
+        self._leave()
+        self.task.cancel()
+
+    # --- what the connection tells ---
+
+    def received(self, data: bytes) -> None:
+        """A read: what of it is the body goes to the sink, here and now."""
+        reader = self._reader
+        assert reader is not None
+        try:
+            complaint = reader.feed(data)
+            if not self._streaming and self._refusal is None and reader.head is not None:
+                self._begin(reader.head)
+            pieces = reader.pieces
+            if pieces:
+                chunk = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                pieces.clear()
+                self._take(chunk)
+            if self._reader is not reader:
+                return  # the sink has heard enough
+            if complaint is not None:
+                self._broke(malformed(complaint, self._well.where))
+            elif reader.is_whole:
+                self._body_over()
+            elif self._gate is not None and self._streaming and self._connection is not None:
+                self._gate.after_read(self._connection)
+        except Exception as error:  # noqa: BLE001 - a bug of ours ends one call, not the process
+            self._crashed(error)
+
+    def lost(self, error: Exception | None) -> None:
+        """The connection is gone. Where nothing else frames a body, that is its end."""
+        reader = self._reader
+        assert reader is not None
+        self._well.kept.lost()
+        self._connection = None
+        where = self._well.where
+        try:
+            if reader.head is None:
+                self._broke(closed_before_head(where, unread=reader.is_unread))
+            elif not reader.until_close:
+                self._broke(cut_in_body(where))
+            elif error is not None:
+                self._broke(reset_at_the_end(where))
+            else:
+                self._body_over()
+        except Exception as bug:  # noqa: BLE001 - as above
+            self._crashed(bug)
+
+    # --- the response ---
+
+    def _begin(self, head: ResponseHead) -> None:
+        if not 200 <= head.status < 300:
+            self._refusal = _RefusalBody(head, self._loop.create_future())
+            self._settle(head)
+            return
+        self._streaming = True
+        self._ask = None  # nothing is asked again, and what was asked may be large
+        try:
+            self._inflater = inflater_for(head, bytes_max=self._well.inflated_bytes)
+        except InflateError as error:
+            self._broke(Failure(EndReason.UPSTREAM_INVALID, str(error)))
+            return
+        if self._sink is not None:
+            self._sink.responded(head)
+
+    def _take(self, chunk: bytes) -> None:
+        sink = self._sink
+        if self._refusal is not None:
+            self._refusal.take(chunk)
+        elif sink is None:
+            self._drain(chunk)
+        elif self._inflater is None:
+            sink.data(chunk)
+        else:
+            self._inflate(chunk, self._inflater)
+
+    def _drain(self, chunk: bytes) -> None:
+        """A released body: read on, up to its bound. A cancelled one is read no more."""
+        if self._drained_bytes is None:
+            return
+        self._drained_bytes += len(chunk)
+        if self._drained_bytes > calls.DRAIN_BYTES:
+            self.cancel()
+
+    def _inflate(self, chunk: bytes, inflater: Inflater) -> None:
+        try:
+            for piece in inflater.feed(chunk):
+                if self._sink is None:
+                    return
+                self._sink.data(piece)
+        except InflateError as error:
+            self._broke(Failure(EndReason.UPSTREAM_INVALID, str(error)))
+
+    def _body_over(self) -> None:
+        """The body has ended as its framing says it should."""
+        self._leave(is_over=True)
+        if self._refusal is not None:
+            self._refusal.over()
+            return
+        if self._inflater is not None and not self._inflater.finished:
+            self._fail(EndReason.TRUNCATED, "the compressed body ended before its own end")
+        elif self._sink is not None:
+            sink, self._sink = self._sink, None
+            sink.eof()
+        self._settle(None)
+
+    def _broke(self, failure: Failure) -> None:
+        """The response will not come, or not to its end."""
+        self._leave()
+        if self._refusal is not None:
+            self._refusal.over()  # the status is the news; a broken page beneath it is not
+        elif self._streaming:
+            self._fail(failure.reason, failure.detail)
+            self._settle(None)
+        else:
+            self._settle(failure)
+
+    def _crashed(self, error: Exception) -> None:
+        self._leave()
+        if self._answer.done():
+            self._loop.call_exception_handler({"message": "a late bug", "exception": error})
+        else:
+            self._answer.set_exception(error)
+
+    def _settle(self, answer: Answer) -> None:
+        if not self._answer.done():
+            self._answer.set_result(answer)
+
+    # --- the attempts ---
+
+    async def _run(self) -> None:
+        try:
+            answer = await self._answered()
+            if isinstance(answer, Failure):
+                self._fail(answer.reason, answer.detail)
+            elif answer is not None:
+                await self._refuse(answer)
+        except asyncio.CancelledError:
+            # Only `cancel` empties the sink first: then this is somebody else's doing, a loop
+            # that shuts down for one, and the stream must not wait for its deadline.
+            self._fail(EndReason.INTERNAL_ERROR, "the upstream call was cancelled from outside")
+            raise
+        except Exception as error:
+            self._fail(EndReason.INTERNAL_ERROR, f"the upstream call broke: {type(error).__name__}")
+            raise
+        finally:
+            self._sink = None
+            self._leave()
+
+    async def _answered(self) -> Answer:
+        """What is to be told, after the allowed attempts."""
+        attempt = 1
+        while True:
+            answer = await self._attempt()
+            if answer is None:
+                return None
+            delay_s = decide(
+                attempt=attempt,
+                attempts=self._attempts,
+                outcome=answer.reason if isinstance(answer, Failure) else answer,
+                now=self._loop.time(),
+                retry_until=self._retry_until,
+                jitter=self._well.jitter(),
+            )
+            if delay_s is None:
+                return answer
+            self._leave()
+            await asyncio.sleep(delay_s)
+            attempt += 1
+
+    async def _attempt(self) -> Answer:
+        """One attempt, where a kept connection that was already dead does not count as one."""
+        answer = await self._request(fresh=False)
+        if isinstance(answer, Failure) and answer.unread and self._is_reused:
+            answer = await self._request(fresh=True)
+        return answer
+
+    async def _request(self, *, fresh: bool) -> Answer:
+        self._refusal = None
+        self._is_sent = self._is_reused = False
+        self._answer = self._loop.create_future()
+        self._reader = Reader()
+        try:
+            connection = await self._well.kept.take(fresh=fresh)
+        except OSError as error:
+            return unconnected(error, where=self._well.where, connect_s=self._well.connect_s)
+        self._connection = connection
+        connection.hold(self)
+        self._is_reused = connection.kept_at is not None
+        if self._sink is not None:
+            self._sink.connected()
+        connection.listen()
+        await self._send(connection)
+        return await self._answer
+
+    async def _send(self, connection: Connection) -> None:
+        """Write the request, as fast as the upstream takes it; stop where it answers before."""
+        ask = self._ask
+        if ask is None or self._connection is None:
+            return  # the answer came with the connection
+        body = memoryview(ask.body)
+        connection.transport.write(ask.head + body[: bodies.WRITE_BYTES])
+        at = bodies.WRITE_BYTES
+        while True:
+            room = connection.room()
+            if room is not None:
+                news: set[asyncio.Future[Any]] = {room, self._answer}
+                await asyncio.wait(news, return_when=asyncio.FIRST_COMPLETED)
+            if self._answer.done() or self._connection is None:
+                return
+            if at >= len(body):
+                break
+            connection.transport.write(body[at : at + bodies.WRITE_BYTES])
+            at += bodies.WRITE_BYTES
+        self._is_sent = True
+        # An early answer may have come while the request was still being written.
+        if self._sink is not None and not self._streaming:
+            self._sink.written()
+
+    async def _refuse(self, head: ResponseHead) -> None:
+        refusal = self._refusal
+        assert refusal is not None
+        body = await refusal.read()
+        self._leave()
+        if self._sink is not None:
+            sink, self._sink = self._sink, None
+            sink.refused(head, body)
+
+    def _fail(self, reason: EndReason, detail: str) -> None:
+        if self._sink is not None:
+            sink, self._sink = self._sink, None
+            sink.failed(reason, detail)
+
+    # --- letting go ---
+
+    def _leave(self, *, is_over: bool = False) -> None:
+        """Let go of this attempt's connection: kept if all is said on it, else closed now."""
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
+        reader, connection = self._reader, self._connection
+        self._reader = self._connection = None
+        if reader is not None:
+            reader.close()
+        if connection is None:
+            return
+        if is_over and self._is_sent and reader is not None and reader.is_reusable:
+            self._well.kept.keep(connection, self)
+        else:
+            self._well.kept.abort(connection, self)
+
+
+class _RefusalBody:
+    """What a refusal says, or as much of it as comes in time and fits; it never fails."""
+
+    def __init__(self, head: ResponseHead, whole: asyncio.Future[None]) -> None:
+        self._head: Final = head
+        self._whole: Final = whole
+        self._raw = bytearray()
+
+    def take(self, chunk: bytes) -> None:
+        """The next bytes, as they came."""
+        if len(self._raw) < bodies.REFUSAL_BYTES:
+            self._raw += chunk
+        if len(self._raw) >= bodies.REFUSAL_BYTES:
+            self.over()
+
+    def over(self) -> None:
+        """There will be no more."""
+        if not self._whole.done():
+            self._whole.set_result(None)
+
+    async def read(self) -> bytes:
+        """Wait for it, at most `REFUSAL_S`; the body, decompressed."""
+        await asyncio.wait({self._whole}, timeout=bodies.REFUSAL_S)
+        return bodies.unpacked(self._head, bytes(self._raw))

@@ -90,7 +90,7 @@ BAD_FILES = [
 
 @pytest.mark.parametrize("read", [read_key, read_tokens])
 def test_a_file_in_the_home_of_somebody_unknown_is_refused_by_its_name(read):
-    with pytest.raises(ValueError, match="^~nobody-we-know/key: "):
+    with pytest.raises(ValueError, match=r"^~nobody-we-know/key: "):
         read("~nobody-we-know/key")
 
 

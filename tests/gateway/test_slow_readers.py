@@ -139,3 +139,22 @@ async def test_with_time_to_linger_the_stream_outlives_its_stalled_reader():
         assert (await wire.answer()).ended.startswith("cut")
         kept = await receipt_of(gateway.url, ended.receipt.stream)
         assert kept["reason"] == "complete"
+
+
+# A tenth of it is text: more than the kernel's buffers on both sides can hold.
+WHOLE = f"flood@mid-text,bytes={3 * ANSWER_BYTES}"
+
+
+@pytest.mark.slow
+async def test_whoever_takes_nothing_of_a_whole_answer_is_cut_too():
+    async with running(write_s=WRITE_S) as gateway:
+        wire = await begin(
+            gateway.url, WHOLE, path=MESSAGES, receive_bytes=RECEIVE_BYTES, stream=False
+        )
+        wire.transport.pause_reading()
+        (ended,) = await gateway.all_ended(1, within_s=30)
+        assert ended.reason is EndReason.COMPLETE
+        # At the second look, at the latest, nothing has been taken since the first.
+        await asyncio.sleep(3 * WRITE_S + 1)
+        wire.transport.resume_reading()
+        assert " bytes, " in (await wire.answer(20)).ended  # so many of so many

@@ -126,9 +126,7 @@ def test_a_configuration_file_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setenv("FINALSTOP_CONFIG", "gone")
     assert found().complaints == ("FINALSTOP_CONFIG=gone: there is no such file",)
     monkeypatch.setenv("FINALSTOP_CONFIG", "~nobody-we-know/a.toml")
-    assert found().complaints == (
-        "FINALSTOP_CONFIG=~nobody-we-know/a.toml: there is no such file",
-    )
+    assert found().complaints == ("FINALSTOP_CONFIG=~nobody-we-know/a.toml: there is no such file",)
 
 
 @pytest.mark.parametrize("broken", [b"idle_s = ", b"idle_s = '\xff'"])

@@ -160,7 +160,7 @@ def speaker():
     async def handler(_request):
         raise AssertionError("nobody asks")
 
-    return speaker_for(web.Server(handler))
+    return speaker_for(web.Server(handler), write_s=30)
 
 
 def a_request(*, sent_bytes):

@@ -101,8 +101,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             shutdown_timeout=LEFT_S,
         )
         await runner.setup()
+        write_s = relay.limits.write_s
         try:
-            async with _listening(settings, runner) as url:
+            async with _listening(settings, runner, write_s=write_s) as url:
                 yield Gateway(url, relay)
         finally:
             relay.cut("The gateway is closed.")
@@ -110,12 +111,17 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
 
 
 @asynccontextmanager
-async def _listening(settings: Settings, runner: web.AppRunner) -> AsyncIterator[str]:
+async def _listening(
+    settings: Settings, runner: web.AppRunner, *, write_s: float
+) -> AsyncIterator[str]:
     server = runner.server
     assert server is not None  # it has been set up
     try:
         listener = await asyncio.get_running_loop().create_server(
-            lambda: speaker_for(server), settings.host, settings.port, backlog=BACKLOG
+            lambda: speaker_for(server, write_s=write_s),
+            settings.host,
+            settings.port,
+            backlog=BACKLOG,
         )
     except OSError as error:
         raise CannotListenError(str(error)) from error

@@ -2,6 +2,9 @@
 
 What is no HTTP request never reaches the application, so aiohttp answers it by itself: in plain
 text, with the client's own bytes in the answer and in its log. Those may be a key or a prompt.
+
+And it waits for a client that takes nothing: a closed connection is kept until its last byte is
+taken. A view has a clock of its own; whole answers, a Message or an error, get theirs here.
 """
 
 from __future__ import annotations
@@ -26,9 +29,31 @@ log = structlog.get_logger("finalstop.gateway")
 
 
 class Speaker(web.RequestHandler):
-    """Speaks HTTP with one client. Subclassed because aiohttp offers no other way to be told."""
+    """Speaks HTTP with one client. Subclassed because aiohttp offers no other way to be told.
 
-    __slots__ = ()
+    A client that takes nothing of an answer for `write_s` is cut.
+    """
+
+    __slots__ = ("_looking", "_write_s")
+
+    def __init__(self, server: web.Server, *, write_s: float, **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self._write_s = write_s
+        self._looking: asyncio.TimerHandle | None = None
+
+    async def finish_response(
+        self,
+        request: web.BaseRequest,
+        resp: web.StreamResponse,
+        start_time: float | None,
+    ) -> tuple[web.StreamResponse, bool]:
+        """Write what is left of an answer, and see to it that it is taken."""
+        self._look_later(0)
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            if self._looking is not None and not self._unsent:
+                self._looking.cancel()
 
     def handle_error(
         self,
@@ -51,8 +76,26 @@ class Speaker(web.RequestHandler):
         response.force_close()
         return response
 
+    @property
+    def _unsent(self) -> int:
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
-def speaker_for(server: web.Server) -> Speaker:
+    def _look_later(self, unsent: int) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+        self._looking = asyncio.get_running_loop().call_later(self._write_s, self._look, unsent)
+
+    def _look(self, unsent_before: int) -> None:
+        """Cut a client that has taken nothing since the last look."""
+        unsent = self._unsent
+        if self.transport is not None and unsent and unsent == unsent_before:
+            log.warning("answer_cut", why=f"the client took nothing for {self._write_s:g} s")
+            self.transport.abort()
+        elif unsent:
+            self._look_later(unsent)
+
+
+def speaker_for(server: web.Server, *, write_s: float) -> Speaker:
     """A new connection's handler; the factory for `loop.create_server`."""
     # Bodies are not decompressed: an encoded one is refused, not unpacked first.
     kwargs: dict[str, Any] = {
@@ -60,7 +103,7 @@ def speaker_for(server: web.Server) -> Speaker:
         "auto_decompress": False,
         "lingering_time": LINGER_S,
     }
-    return Speaker(server, loop=asyncio.get_running_loop(), **kwargs)
+    return Speaker(server, write_s=write_s, loop=asyncio.get_running_loop(), **kwargs)
 
 
 async def expect(request: web.Request) -> None:

@@ -8,7 +8,9 @@ JOBS ?= 2
 HOUSE := tests/test_house.py tests/test_tidy.py tests/test_docs.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix docs bench demo-express lock clean setup-gateway setup-dev lint
+.PHONY: help run test check fix docs bench bench-smoke stacks compare endpoints
+.PHONY: prove fuzz soak demo-express lock clean
+.PHONY: setup-gateway setup-dev lint
 
 run: setup-gateway ## start the gateway; ARGS="--port 9000" passes options on
 	@$(PYTHON_BIN)/finalstop serve $(ARGS)
@@ -26,8 +28,34 @@ fix: setup-dev ## format, and mend what the linter can mend
 docs: setup-dev ## write the generated parts of the docs anew
 	@$(PYTHON_BIN)/python -m tools.docs
 
-bench: setup-dev ## what the guarantees cost per event, beside a bare pass-through
-	@$(PYTHON_BIN)/python bench/hot_path.py
+bench: setup-dev ## the benchmark, under an hour on a quiet machine; ARGS="--quick": 9 minutes
+	@$(PYTHON_BIN)/python -m bench run $(ARGS)
+	@$(PYTHON_BIN)/python -m tools.docs
+
+bench-smoke: setup-dev ## 20 s: our CPU per event beside nginx's, as one line
+	@$(PYTHON_BIN)/python -m bench smoke
+
+stacks: setup-dev ## measure every framework under its servers; ARGS="granian" picks some
+	@$(PYTHON_BIN)/python -m tests.stacks.run $(ARGS)
+	@$(PYTHON_BIN)/python -m tools.docs
+
+compare: setup-dev ## hand-made relays and ours under the same faults (no key needed)
+	@$(PYTHON_BIN)/python examples/compare/compare.py $(ARGS)
+	@$(PYTHON_BIN)/python -m tools.docs
+
+endpoints: setup-dev ## examine every sick and healthy endpoint with the doctor
+	@$(PYTHON_BIN)/python -m tests.doctor.ward
+	@$(PYTHON_BIN)/python -m tools.docs
+
+prove: setup-dev ## the promise beyond the tests, about half an hour; ARGS="lifecycle": one part
+	@$(PYTHON_BIN)/python -m proof $(ARGS)
+	@$(PYTHON_BIN)/python -m tools.docs
+
+fuzz: setup-dev ## fuzz every target for 10 s each; ARGS="--seconds 60 sse": one, for longer
+	@$(PYTHON_BIN)/python -m fuzz $(ARGS)
+
+soak: setup-dev ## a gateway under random faults for 60 s; ARGS="--seconds 600": the long form
+	@$(PYTHON_BIN)/python -m proof.soak $(ARGS)
 
 demo-express: setup-dev ## an Express handler that hangs, before and after (no key needed)
 	@$(PYTHON_BIN)/python examples/express/demo.py $(ARGS)

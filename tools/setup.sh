@@ -39,13 +39,14 @@ have_ensurepip() {
     fi
 }
 
-# Real proxies for the tests and the benchmark. Where they cannot be installed the tests that need
+# Real proxies, and a C compiler for the benchmark's load. Where they cannot be installed the tests that need
 # them are listed as NOT RUN.
 have_debian_packages() {
     local command missing=()
     for command in nginx:nginx-light haproxy:haproxy; do
         [ -x "/usr/sbin/${command%%:*}" ] || missing+=("${command##*:}")
     done
+    command -v cc >/dev/null || missing+=(gcc libc6-dev)
     [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         say "installing ${missing[*]}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import msgspec
@@ -44,6 +44,19 @@ from tests.core.score import (
     opened,
     perform,
 )
+from tests.properties.words import (
+    GROWS,
+    INDEXES,
+    METERS,
+    NEW,
+    OPENS,
+    PING,
+    REPORTS,
+    START,
+    STARTS,
+    STOP,
+    WORDS,
+)
 
 # Many histories each, a second or so: over the bound of a unit test, and worth it.
 pytestmark = pytest.mark.slow
@@ -53,34 +66,6 @@ LIMITS = Limits(first_content_s=10, idle_s=4, deadline_s=60)
 Log = list[Event | Ended]
 
 # -- histories ------------------------------------------------------------------------------------
-
-INDEXES = range(3)
-START, STOP, PING, NEW = b.message_start(), b.message_stop(), b.ping(), b.unknown()
-STARTS = [START, b.message_start(usage=None)]
-OPENS: list[Callable[[int], Event]] = [
-    b.text_start,
-    b.tool_start,
-    b.thinking_start,
-    lambda index: b.block_start(index, "new"),
-]
-GROWS: list[Callable[[int], Event]] = [
-    lambda index: b.text_delta("Hi", index),
-    lambda index: b.text_delta("", index),
-    lambda index: b.input_json_delta('{"a"', index),
-    lambda index: b.thinking_delta("hm", index),
-    lambda index: b.signature_delta("EqQB", index),
-    lambda index: b.block_delta(index, "new", x=1),
-]
-COUNTS = [None, {"output_tokens": None}, {"output_tokens": 0}, {"output_tokens": 7}]
-METERS = [b.message_delta(None, usage=usage) for usage in COUNTS]
-REPORTS = [b.message_delta(why, usage=it) for why in ("end_turn", "refusal") for it in COUNTS]
-WORDS = [
-    *STARTS,
-    *(make(index) for index in INDEXES for make in (*OPENS, *GROWS, b.block_stop)),
-    *METERS,
-    *REPORTS,
-    *(STOP, PING, NEW, b.error()),
-]
 
 
 @st.composite

@@ -8,7 +8,6 @@ Cost is judged by the ratio of CPU times for doubled input, never by a clock's a
 from __future__ import annotations
 
 import re
-import statistics
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -260,13 +259,14 @@ def cpu_s(chunks: list[bytes]) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("event_mib", "chunk_bytes"), [(8, 16 * KIB), (1, 64)], ids=["8-16-MiB-by-16-KiB", "by-64-B"]
+    ("event_mib", "chunk_bytes"), [(8, 16 * KIB), (1, 64)], ids=["4-16-MiB-by-16-KiB", "by-64-B"]
 )
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda it: it.__name__)
-def test_twice_the_bytes_cost_about_twice_the_time(stream, event_mib, chunk_bytes):
-    once = list(stream(event_mib * MIB, chunk_bytes))
-    twice = list(stream(2 * event_mib * MIB, chunk_bytes))
+def test_four_times_the_bytes_cost_about_four_times_the_time(stream, event_mib, chunk_bytes):
+    once = list(stream(event_mib * MIB // 2, chunk_bytes))
+    four_times = list(stream(2 * event_mib * MIB, chunk_bytes))
     cpu_s(once)
-    ratio = statistics.median(cpu_s(twice) / cpu_s(once) for _ in range(5))
-    # Quadratic work would show as 4.
-    assert ratio < 3.0
+    # The least of each: what a busy machine adds is not the decoder's.
+    least_s, least_of_four_s = (min(cpu_s(it) for _ in range(5)) for it in (once, four_times))
+    # Quadratic work would show as 16; caches that no longer hold it all show as 5 or 6.
+    assert least_of_four_s / least_s < 9.0

@@ -1,0 +1,64 @@
+"""What the proof reaches into, of the product and below it: all of it is said here, or in `World`.
+
+A world may not be touched by real time, by real chance or by the addresses of objects.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator, MutableMapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch  # noqa: TID251 - names of other modules, put back after use
+
+import structlog
+
+from finalstop.upstream.http import AiohttpUpstream
+from proof.simulation.loop import SimLoop
+from proof.simulation.plan import Client
+
+
+class Ordered(dict[Any, None]):
+    """A set that keeps the order of coming: the order of addresses is another one in each run."""
+
+    def add(self, item: object) -> None:
+        """As a set does."""
+        self[item] = None
+
+    def discard(self, item: object) -> None:
+        """As a set does."""
+        self.pop(item, None)
+
+
+@contextmanager
+def openings(loop: SimLoop, wrong: list[str], *, seed: int, client: Client) -> Iterator[None]:
+    """Everything of the product and below it that the proof reaches into, and why.
+
+    - aiohttp's pool reads `time.monotonic`: it gets the loop's clock;
+    - the backoff's jitter is `random.random`: it is seeded;
+    - the gateway asks through `DirectUpstream`; a plan may have it ask through aiohttp, as it does
+      where there is a proxy;
+    - log lines are read, not written: one that tells of a bug is a violation.
+
+    Beside these: a relay's log is wrapped by the witness, its stream ids are numbers, and its
+    `on_ended` is told of every end (`World._open_up`).
+    """
+
+    def read_line(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Any:
+        if line["event"] in {"handler_failed", "request_failed"}:
+            wrong.append(f"logged: {dict(line)}")
+        raise structlog.DropEvent
+
+    state, logs = random.getstate(), structlog.get_config()
+    with ExitStack() as stack:
+        stack.enter_context(patch("aiohttp.connector.monotonic", loop.time))
+        if client == "aiohttp":
+            stack.enter_context(patch("finalstop.gateway.compose.DirectUpstream", AiohttpUpstream))
+        stack.callback(lambda: structlog.configure(**logs))
+        structlog.configure(processors=[read_line])
+        stack.callback(logging.disable, logging.root.manager.disable)
+        logging.disable(logging.CRITICAL)
+        stack.callback(random.setstate, state)
+        random.seed(seed)
+        yield

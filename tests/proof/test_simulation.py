@@ -1,0 +1,198 @@
+"""Thousands of schedules of the real gateway in virtual time, and proof that this finds races.
+
+More of them, and one of them with everything that happened: see proof/simulation/schedules.py.
+"""
+
+import asyncio
+
+import pytest
+
+from finalstop.core.endings import EndReason
+from finalstop.core.lifecycle import Lifecycle, Phase
+from finalstop.runtime.producer import Producer
+from finalstop.runtime.stream import Stream
+from finalstop.runtime.viewer import Viewer
+from proof.simulation.laws import judge
+from proof.simulation.loop import BEGIN_S, TICK_S, NothingLeftError, SimLoop, run
+from proof.simulation.plan import MODES, plan_of
+from proof.simulation.schedules import TWICE_EVERY, command_of, replay, tally_of
+from proof.simulation.world import simulate
+
+# 2,000 in all, in shares that a worker takes one by one.
+SHARES = [(mode, range(at, at + 125)) for mode in MODES for at in range(1, 1001, 125)]
+
+# Within so many schedules each planted race must be seen.
+PLANTED_SEEN_WITHIN = 400
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)  # it is all processor time, and a busy machine has little of that
+@pytest.mark.parametrize(("mode", "seeds"), SHARES, ids=lambda it: getattr(it, "start", it))
+def test_every_law_holds_in_every_schedule(mode, seeds, record_property):
+    tally = tally_of(mode, seeds)
+    assert tally.schedules == len(seeds)
+    assert tally.twice >= len(seeds) // TWICE_EVERY
+    shown = "".join(f"\n  {line}\n    {command_of(mode, seed)}" for _, seed, line in tally.wrong)
+    assert not tally.wrong, shown
+    per_s = tally.schedules / tally.cpu_s
+    figure = (
+        f"simulation, {mode}, seeds {seeds.start} to {seeds.stop - 1}: {tally.streams} streams,"
+        f" {len(tally.wrong)} violations, {per_s:.0f} schedules per CPU-second,"
+        f" {tally.virtual_s / tally.cpu_s:.0f} virtual seconds per CPU-second"
+    )
+    record_property("figure", figure)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_schedules_reach_every_ending_that_a_single_process_can_have():
+    reached = set()
+    beyond = {EndReason.OWNER_LOST, EndReason.INTERNAL_ERROR}
+    for seed in range(2000, 2800):
+        world = simulate(plan_of(seed, "safety"))
+        reached |= {story.ended.receipt.reason for story in world.stories if story.ended}
+        if reached >= set(EndReason) - beyond:
+            break
+    assert reached == set(EndReason) - beyond
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_seed_is_one_schedule(mode):
+    first, second, other = (simulate(plan_of(seed, mode)) for seed in (7, 7, 8))
+    assert first.hash == second.hash != other.hash
+
+
+def test_a_failing_seed_is_replayed_with_everything_that_happened():
+    lines = list(replay("safety", 3))
+    assert lines[0].startswith("seed 3, safety")
+    assert any(" log " in line for line in lines)
+    assert lines[-1] == "WRONG nothing"
+    assert command_of("safety", 3).endswith("--mode safety --seed 3 --replay")
+
+
+# -- races that are planted, and must be found -----------------------------------------------------
+
+
+def forget_who_was_first(monkeypatch):
+    """A timer that runs out in the tick of an end writes a second one."""
+    end = Lifecycle.end
+
+    def ends_again(self, *args, **how):
+        if self.ended is not None and args[0] is not EndReason.DRAINING:
+            self.ended, self._phase = None, Phase.ANSWERING
+        return end(self, *args, **how)
+
+    monkeypatch.setattr(Lifecycle, "end", ends_again)
+
+
+def forget_the_upstream(monkeypatch):
+    """When the last viewer leaves, the call goes on, and is billed."""
+    on_ended = Stream.on_ended
+
+    def keeps_calling(self, ended):
+        if ended.receipt.reason is EndReason.ABANDONED:
+            self._call = None
+        on_ended(self, ended)
+
+    monkeypatch.setattr(Stream, "on_ended", keeps_calling)
+
+
+def keep_alive_for_ever(monkeypatch):
+    """A reader that takes its last bytes slowly is kept alive after its terminal."""
+
+    def put(self, now):
+        self._put(self._encoder.keep_alive)
+
+    monkeypatch.setattr(Viewer, "_keep_alive", put)
+
+
+def tell_before_the_log(monkeypatch):
+    """The end is announced before the log has it."""
+    append = Producer._append
+
+    def tells_first(self, batch):
+        if batch and self.ended is not None and not self._begun:
+            self._watcher.on_begun()
+            self._inbox.append(lambda: append(self, batch))
+            return
+        append(self, batch)
+
+    monkeypatch.setattr(Producer, "_append", tells_first)
+
+
+PLANTED = {
+    forget_who_was_first: "I1",
+    forget_the_upstream: "I7",
+    keep_alive_for_ever: "I1",
+    tell_before_the_log: "hang",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_a_planted_race_is_found(plant, monkeypatch, record_property):
+    plant(monkeypatch)
+    for seed in range(1, PLANTED_SEEN_WITHIN):
+        found = judge(simulate(plan_of(seed, "safety")))
+        found = [line for line in found if line.startswith(PLANTED[plant])]
+        if found:
+            record_property("figure", f"{plant.__name__}: found by seed {seed}: {found[0]}")
+            return
+    pytest.fail(f"not found in {PLANTED_SEEN_WITHIN} schedules")
+
+
+# -- the loop itself -------------------------------------------------------------------------------
+
+
+def test_time_passes_only_when_nothing_is_ready():
+    loop = SimLoop(1)
+
+    async def main():
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert loop.time() == BEGIN_S
+        await asyncio.sleep(3600)
+        assert loop.time() == BEGIN_S + 3600
+
+    run(loop, main())
+
+
+def test_timers_are_rounded_up_to_a_tick_so_that_they_meet():
+    loop = SimLoop(1)
+    seen: list[float] = []
+
+    async def main():
+        for delay_s in (TICK_S / 9, TICK_S / 2, TICK_S):
+            loop.call_later(delay_s, lambda: seen.append(loop.time()))
+        await asyncio.sleep(2 * TICK_S)
+
+    run(loop, main())
+    assert seen == [BEGIN_S + TICK_S] * 3
+
+
+def test_what_is_ready_runs_in_an_order_of_the_seed():
+    def order(seed, *, shuffles=True):
+        loop = SimLoop(seed, shuffles=shuffles)
+        seen: list[int] = []
+
+        async def main():
+            for number in range(20):
+                loop.call_soon(seen.append, number)
+            await asyncio.sleep(1)
+
+        run(loop, main())
+        return seen
+
+    assert order(1) == order(1) != order(2)
+    assert order(1, shuffles=False) == list(range(20))
+
+
+def test_waiting_for_what_cannot_come_is_a_hang_and_not_an_endless_test():
+    loop = SimLoop(1)
+
+    async def main():
+        await asyncio.Event().wait()
+
+    with pytest.raises(NothingLeftError):
+        run(loop, main())

@@ -16,7 +16,7 @@ run: setup-gateway ## start the gateway; ARGS="--port 9000" passes options on
 	@$(PYTHON_BIN)/finalstop serve $(ARGS)
 
 test: setup-dev lint ## check, then every test; ARGS="-k sse" picks some
-	@$(PYTHON_BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@$(PYTHON_BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: setup-dev lint ## format, lint, types, generated pages and the rules of the house
 	@$(PYTHON_BIN)/python -m pytest -q $(HOUSE)

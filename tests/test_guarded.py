@@ -1,6 +1,7 @@
 """The guard over the SDK's own streams: the same events, and an end that cannot be missed."""
 
 import asyncio
+import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -515,6 +516,36 @@ async def test_what_ends_a_program_is_not_held_back():
 def test_what_is_no_stream_is_refused(thing):
     with pytest.raises(TypeError, match="is not a stream; accepted are"):
         guard(thing)
+
+
+async def test_what_turns_out_to_be_no_stream_of_events_is_refused_plainly(waiting, blocking):
+    raw, ask = waiting.messages.with_streaming_response, asked("text")
+    for thing in (raw.create(stream=True, **ask), waiting.messages.create(**ask)):
+        with pytest.raises(TypeError, match=r"not a stream; accepted .* are for a Relay"):
+            await events_of(thing)
+    with pytest.raises(TypeError, match=r"not a stream; accepted .* are for a Relay"):
+        list(guard(blocking.messages.with_streaming_response.create(stream=True, **ask)))
+    assert no_thread_is_left()
+
+
+async def test_a_client_is_refused_and_stays_open(waiting, blocking):
+    for client in (waiting, blocking):
+        with pytest.raises(TypeError, match="not a stream but a client"):
+            guard(client)
+        assert not client.is_closed()
+
+
+def test_limits_of_another_kind_are_refused():
+    with pytest.raises(TypeError, match=r"limits must be a finalstop.Limits"):
+        guard(WHOLE, limits={"idle_s": 1})  # type: ignore[call-overload]
+
+
+def test_a_stream_error_survives_pickling():
+    _, error = ending_of_sync(lambda: WHOLE[:3], LONG)
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is StreamError
+    assert (str(copy), copy.reason, copy.receipt) == (str(error), R.TRUNCATED, error.receipt)
+    assert copy.partial == error.partial != {}
 
 
 async def test_a_guard_reads_events_and_says_so_of_all_else():

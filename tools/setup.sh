@@ -39,8 +39,8 @@ have_ensurepip() {
     fi
 }
 
-# Real proxies, and a C compiler for the benchmark's load. Where they cannot be installed the tests that need
-# them are listed as NOT RUN.
+# Real proxies, and a C compiler for the benchmark's load. Where they cannot be installed the tests
+# that need them are listed as NOT RUN.
 have_debian_packages() {
     local command missing=()
     for command in nginx:nginx-light haproxy:haproxy; do
@@ -50,7 +50,7 @@ have_debian_packages() {
     [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         say "installing ${missing[*]}"
-        apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" \
+        { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } \
             >/dev/null 2>&1 || say "could not install ${missing[*]}"
     else
         say "for all of the tests, on Debian or Ubuntu: sudo apt-get install ${missing[*]}"

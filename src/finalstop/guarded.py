@@ -23,13 +23,13 @@ from typing import Any, Final, Generic, Self, TypeVar, assert_never, overload
 from finalstop.core.endings import EndReason
 from finalstop.core.events import Event
 from finalstop.core.lifecycle import Lifecycle
-from finalstop.core.limits import DEFAULTS, Limits
+from finalstop.core.limits import DEFAULTS, Limits, limits_of
 from finalstop.core.receipt import Ended, Receipt
 from finalstop.core.timers import SWEEP_S, due
 from finalstop.upstream.contract import ResponseHead
 from finalstop.upstream.object_events import piece_of
 from finalstop.upstream.object_failures import Failed, Refused, Said, TimedOut, verdict_on
-from finalstop.upstream.object_kinds import Shape, head_of, refuse, shape_of
+from finalstop.upstream.object_kinds import NotAStreamError, Shape, head_of, refuse, shape_of
 from finalstop.upstream.object_wells import CLOSE_S, AsyncWell, SyncWell
 from finalstop.wire.anthropic import Malformed, decode_event, decode_refusal, request_id_of
 from finalstop.wire.message import MessageAccumulator
@@ -58,6 +58,10 @@ class StreamError(Exception):
         self.reason: EndReason = ended.receipt.reason
         self.receipt: Receipt = ended.receipt
         self.partial = partial
+        self._ended = ended
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._ended, self.partial)
 
 
 @overload
@@ -86,14 +90,14 @@ def guard(stream: object, *, limits: Limits | None = None) -> AsyncGuard[Any] | 
     Raises:
         TypeError: it is no stream of events.
     """
-    bounds = limits or DEFAULTS
+    bounds = limits_of(limits, DEFAULTS)
     match shape_of(stream, raw=False):
         case Shape.AWAITABLE | Shape.ASYNC_READABLE | Shape.ASYNC_CONTEXT:
             return AsyncGuard(stream, bounds)
         case Shape.SYNC_READABLE | Shape.SYNC_CONTEXT:
             return Guard(stream, bounds)
         case None:
-            raise refuse(stream)
+            raise refuse(stream, raw=False)
 
 
 class AsyncGuard(Generic[T_co]):
@@ -350,7 +354,9 @@ class _Judge:
         return self._error()
 
     def broke(self, error: BaseException) -> StreamError:
-        """The stream raised `error`."""
+        """The stream raised `error`, which is raised again if it says that it is no stream."""
+        if isinstance(error, NotAStreamError):
+            raise error
         now = time.monotonic()
         verdict = verdict_on(error)
         match verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import socket
 import subprocess
@@ -54,6 +55,11 @@ REFUSED = [
     ([URL, "--run", "absent-command"], "--run 'absent-command': No such file or directory"),
     ([URL, "--run", "x", "--listens", "y"], "--listens y: it must be host:port"),
     ([URL, "--only", "nope"], "nope"),
+    ([URL, "--only", "stall"], "--only chooses trials with the simulator"),
+    ([URL, "--listens", "localhost:1"], "--listens is the address of the server that --run starts"),
+    ([URL, "--run", ""], "--run: it must be a command that starts your server"),
+    ([URL, "--run", " "], "--run: it must be a command that starts your server"),
+    ([URL, "--json", "--ci"], "--json and --ci are two forms of one report"),
     ([URL, "--time", "0"], "--time"),
     ([], "URL"),
 ]
@@ -166,19 +172,72 @@ def test_a_signal_ends_the_persons_server_first(number):
     port = free_port()
     command = [
         sys.executable, "-m", "finalstop", "doctor", f"http://127.0.0.1:{port}/", "-d", "{}",
-        "--run", relay_at(port, "careless"), "--only", "stall", "--window", "30",
+        "--run", relay_at(port, "careless"), "--only", "stall", "--window", "30", "--json",
     ]  # fmt: skip
     with subprocess.Popen(
         command, cwd=FOLDER, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
         assert running.stderr is not None
+        assert running.stdout is not None
         for line in running.stderr:
             if "stall: " in line:
                 break
         running.send_signal(number)
-        assert running.wait(30) == 2
-        assert "interrupted" in running.stderr.read()
+        assert running.wait(30) == 128 + number
+        assert "interrupted: this is what was seen so far" in running.stderr.read()
+        report = json.loads(running.stdout.read())
+    assert "it was interrupted" in [it["why"] for it in report["untold"]]
+    assert "trial:healthy" in [it["key"] for it in report["exchanges"]]
     assert is_free(port)
+
+
+@pytest.mark.slow
+def test_who_interrupts_before_anything_is_known_gets_no_report():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        command = [sys.executable, "-m", "finalstop", "doctor", url]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as running:
+            assert running.stderr is not None
+            for line in running.stderr:
+                if "ask: " in line:
+                    break
+            running.send_signal(signal.SIGINT)
+            assert running.wait(30) == 130
+            assert "interrupted: nothing was examined" in running.stderr.read()
+            assert running.stdout is not None
+            assert running.stdout.read() == ""
+
+
+@pytest.mark.slow
+def test_a_server_that_never_asks_the_simulator_was_not_examined(monkeypatch):
+    monkeypatch.chdir(FOLDER)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/v1/messages"
+    run = shlex.join([sys.executable, "-m", "finalstop", "simulate", "--port", str(port)])
+    keys = ["-H", "x-api-key: any"]
+    result = doctor(url, *keys, "-d", ASK, "--run", run, "--window", "1", "--json")
+    report = json.loads(result.stdout)
+    assert (report["problems"], result.exit_code) == (0, 2)
+    assert any("it never called the simulator" in it["why"] for it in report["untold"])
+
+
+@pytest.mark.slow
+def test_the_progress_shows_no_key_of_the_url(simulator):
+    result = doctor(f"{simulator.url}/v1/messages?api_key={KEY}&n=1", *QUICK, "--ci")
+    assert "n=1; 6 s at most" in result.stderr
+    assert KEY not in result.output
+
+
+@pytest.mark.slow
+def test_piped_output_is_as_wide_as_columns_says(simulator, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    narrow = examine(simulator, "text", "-d", ASK).stdout
+    monkeypatch.delenv("COLUMNS")
+    wide = examine(simulator, "text", "-d", ASK).stdout
+    rules = [max(len(it) for it in text.splitlines() if "---" in it) for text in (narrow, wide)]
+    assert rules == [60, 120]
 
 
 @pytest.mark.slow

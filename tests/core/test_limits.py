@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from finalstop.core.limits import DAY_S, DEFAULTS, GIB, MIB, Limits
+from finalstop.core.limits import DAY_S, DEFAULTS, GIB, MIB, Limits, limits_of
 
 # Pinned, not derived: these are promises of the documentation.
 # limit, default, values at the edge that are allowed, values just over it that are not
@@ -130,6 +130,14 @@ CONCORDS = [
 @pytest.mark.parametrize("values", CONCORDS)
 def test_limits_at_the_edge_of_a_contradiction_are_allowed(values):
     assert msgspec.structs.replace(DEFAULTS, **values) == Limits(**values)
+
+
+def test_nothing_given_means_the_default_limits_and_what_is_no_limits_is_refused():
+    own = Limits(idle_s=1.0)
+    assert limits_of(None, DEFAULTS) is DEFAULTS
+    assert limits_of(own, DEFAULTS) is own
+    with pytest.raises(TypeError, match=r"finalstop.Limits, e.g. Limits\(idle_s=60\), not dict"):
+        limits_of({"idle_s": 1}, DEFAULTS)
 
 
 def test_limits_are_frozen():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import time
 from contextlib import asynccontextmanager
 
 import pytest
 import trustme
 
+from finalstop.doctor import connection
 from finalstop.doctor.announce import DoctorError
 from finalstop.doctor.connection import NoConnectionError, Way, connect, is_absolute
 from finalstop.doctor.http import make_question
@@ -53,6 +56,27 @@ async def test_no_connection_says_why(name, says):
     with CONNECT_FAULTS[name]() as url, pytest.raises(NoConnectionError) as failed:
         await connect(url)
     assert says in str(failed.value)
+
+
+async def test_a_port_that_takes_no_tls_is_given_up_soon(monkeypatch):
+    monkeypatch.setattr(connection, "TLS_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        began = time.monotonic()
+        with pytest.raises(NoConnectionError) as failed:
+            await connect(f"https://127.0.0.1:{mute.getsockname()[1]}/x")
+    assert time.monotonic() - began < 3.0
+    assert str(failed.value) == "TLS: no answer to the handshake within 0.3 s"
+
+
+async def test_a_port_that_closes_on_tls_is_told_from_one_that_refuses():
+    async def close(_, writer):
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(close, "127.0.0.1", 0) as server:
+        with pytest.raises(NoConnectionError) as failed:
+            await connect(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/x")
+    assert str(failed.value) == "TLS: the connection was closed within the handshake"
 
 
 async def test_a_name_with_two_addresses_is_refused_in_one_word(monkeypatch):

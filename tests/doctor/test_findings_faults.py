@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from finalstop.doctor.findings import examine, untold
 from finalstop.doctor.observations import Call, Case, Ending, Shutdown, Untold
+from finalstop.doctor.reading import FRAMES_MAX
 from tests.doctor.exchanges import (
     END,
     ERROR,
@@ -156,3 +159,29 @@ def test_what_could_not_be_told_is_listed():
 def test_an_endpoint_that_never_calls_the_simulator_is_told_what_to_set():
     seen = treated({case: trial(case, LIES, calls=()) for case in Case})
     assert any("base URL" in it.why for it in untold(seen))
+
+
+GEMINI = 'data: {"candidates":[{"finishReason":"STOP"}]}\n\n'
+TOO_MUCH = replace(
+    exchange(*[A] * 50, ending=Ending.STILL_OPEN, ended_s=5.1), failure="we stopped reading at 4"
+)
+UNSEEN = [
+    # an answer without a simulator, what is said of it
+    (exchange(GEMINI), "the dialect is unknown"),
+    (exchange("<html>", kind="text/html"), "no dialect was recognised"),
+    (exchange(*[A] * 50, ending=Ending.STILL_OPEN, ended_s=5.1), "it was still coming"),
+    (TOO_MUCH, "we stopped reading at 4"),
+    pytest.param(
+        exchange(A * (FRAMES_MAX + 10_000)), "bytes of it were not read", marks=pytest.mark.slow
+    ),
+]
+
+
+@pytest.mark.parametrize(("it", "why"), UNSEEN)
+def test_what_an_answer_leaves_open_is_said(it, why):
+    assert any(why in said.why for said in untold(asked(it)))
+
+
+def test_of_a_refusal_nobody_asks_how_it_would_have_ended():
+    said = untold(asked(exchange(status=404, kind="text/plain")))
+    assert all("dialect" not in it.why for it in said)

@@ -6,14 +6,17 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from finalstop.doctor.chart import chart_of
 from finalstop.doctor.finding import Cure, Level
 from finalstop.doctor.findings import KINDS, examine
-from finalstop.doctor.fixes import fix_for, remedies, unified
+from finalstop.doctor.fixes import example, fix_for, remedies, unified
 from finalstop.doctor.http import make_question
+from finalstop.doctor.patient import LIMITS
 from finalstop.doctor.stacks import HOPS, Stack, Told
 from finalstop.doctor.visit import visit
 from tests.doctor.exchanges import URL
@@ -41,10 +44,40 @@ def test_every_diff_applies(row, tmp_path):
     assert before != after
 
 
+def test_an_example_says_that_it_is_one_and_names_no_file_of_theirs():
+    fix = fix_for("hangs_on_stall", Cure.HANDLER, (Told(Stack.EXPRESS, "x"),), {"server.js": "x"})
+    first, old, new, *_ = fix.diff.splitlines()
+    assert first.startswith("An example for express, not your file")
+    assert (old.strip(), new.strip()) == ("--- example/before.js", "+++ example/after.js")
+    assert "server.js" not in fix.diff
+    assert example(Stack.NGINX, "nginx.conf", "a", "b").splitlines()[1:] == [
+        *("--- example/before.conf", "+++ example/after.conf", "@@ -1 +1 @@", "-a", "+b"),
+    ]
+
+
+def without_limits(program: str) -> str:
+    """The remedy as the example has it: nothing but the limits, from the environment, is more."""
+    start = program.index("# Between two events")
+    end = program.index("\n)\n", start) + 3
+    bare = f"{program[:start]}{program[end:]}".replace(", limits=limits)", ")")
+    with_os = "import json\nimport os\n" in bare
+    bare = bare.replace("import os\n" if with_os else "import os\n\n", "", 1)
+    return bare.replace("from finalstop import Limits\n", "")
+
+
+@pytest.mark.parametrize("stack", ONE_LINE)
+def test_a_remedy_takes_its_limits_from_the_environment_in_which_the_doctor_runs_it(stack):
+    _, _, after = remedies()[stack, Cure.HANDLER]
+    assert {it for it in LIMITS if f'"{it}"' in after} == {
+        "STREAM_IDLE_S",
+        "STREAM_FIRST_CONTENT_S",
+    }
+
+
 @pytest.mark.parametrize("stack", ONE_LINE)
 def test_the_one_line_remedies_are_the_examples_that_are_tested(stack):
     _, before, after = remedies()[stack, Cure.HANDLER]
-    assert after == (ROOT / "examples" / stack / "app.py").read_text("utf-8")
+    assert without_limits(after) == (ROOT / "examples" / stack / "app.py").read_text("utf-8")
     compile(before, "before", "exec")
     assert "respond(" not in before
 
@@ -163,6 +196,43 @@ async def test_what_everyone_writes_is_sick_and_with_the_printed_diff_it_is_not(
     patched(before, found[0].fix.diff, shop, "asked.js")
     left = examine(await visited(shop, "asked.js"))
     assert [it for it in left if it.level is not Level.NOTE] == []
+
+
+ENDINGS = [
+    # what ends a healthy answer in their program
+    ("", '{"event":"end"}'),
+    ("    res.write('data: [DONE]\\n\\n');\n", "[DONE]"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("ending", "terminal"), ENDINGS)
+async def test_without_an_end_frame_or_with_a_bare_one_the_printed_diff_cures_too(
+    ending, terminal, shop
+):
+    _, before, _ = remedies()[Stack.EXPRESS, Cure.HANDLER]
+    end = "    res.write(`data: ${JSON.stringify({ event: 'end' })}\\n\\n`);\n"
+    theirs = before.replace(end, ending)
+    assert theirs != before
+    fix = fix_for("no_terminal", Cure.HANDLER, (Told(Stack.EXPRESS, "x"),), {"a.js": theirs})
+    assert fix.yours
+    patched(theirs, fix.diff, shop, "a.js")
+    seen = await visited(shop, "a.js")
+    assert [it for it in examine(seen) if it.level is not Level.NOTE] == []
+    assert terminal in chart_of(seen).terminal
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_python_remedy_passes_every_fault(tmp_path):
+    _, _, after = remedies()[Stack.FASTAPI, Cure.HANDLER]
+    (tmp_path / "app.py").write_text(after, "utf-8")
+    port = free_port()
+    run = f"{sys.executable} -m uvicorn app:app --port {port}"
+    question = make_question(URL.replace("3000", str(port)), data=b'{"prompt":"hi"}')
+    seen = await visit(question, run=run, folder=tmp_path, sigterm_s=30)
+    assert [it for it in examine(seen) if it.level is not Level.NOTE] == []
 
 
 @pytest.mark.slow

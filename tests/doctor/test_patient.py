@@ -184,6 +184,10 @@ async def test_a_port_that_is_taken_is_refused_before_anything_is_started(tmp_pa
     with pytest.raises(DoctorError, match=f"something listens on 127.0.0.1:{port} already"):
         async with treated(recipe_of(f"touch {note}", port)):
             pass
+    # What is wrong with the command is wrong whoever has the port.
+    with pytest.raises(DoctorError, match="--run 'absent-command': No such file or directory"):
+        async with treated(recipe_of("absent-command", port)):
+            pass
     server.close()
     assert not note.exists()
 

@@ -135,7 +135,27 @@ async def test_a_body_without_end_is_read_up_to_a_bound():
     exchange = await asked(UNTIL_CLOSE, b"salt" * 1000, 30.0, watch=watch)
     assert len(exchange.body) == 1000
     assert exchange.ending is Ending.STILL_OPEN
-    assert exchange.failure == "we stopped reading at 1000 bytes of body"
+    assert exchange.failure == "we stopped reading at 1,000 bytes of body"
+
+
+async def test_who_was_to_leave_anyway_leaves_a_body_without_end():
+    watch = Watch(5.0, 10.0, leaves=lambda at_s, body_bytes: at_s > 5.0, bytes_max=1000)
+    exchange = await asked(UNTIL_CLOSE, b"salt" * 1000, 30.0, watch=watch)
+    assert (exchange.ending, len(exchange.body), exchange.failure) == (Ending.LEFT, 1000, "")
+    assert exchange.ended_s < 2.0
+
+
+async def test_the_head_may_take_longer_than_silence_in_the_body():
+    watch = Watch(0.4, 10.0, head_s=5.0)
+    exchange = await asked(0.8, CHUNKED, chunk(A), 30.0, watch=watch)
+    assert (exchange.ending, exchange.body) == (Ending.STILL_OPEN, A)
+    assert 1.2 <= exchange.ended_s < 1.2 + SLACK_S
+
+
+async def test_a_head_that_does_not_come_is_given_up():
+    exchange = await asked(30.0, watch=Watch(0.2, 10.0, head_s=0.6))
+    assert (exchange.ending, exchange.status) == (Ending.STILL_OPEN, None)
+    assert 0.6 <= exchange.ended_s < 0.6 + SLACK_S
 
 
 @pytest.mark.parametrize("resets", [False, True])

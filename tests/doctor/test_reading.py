@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finalstop.doctor.reading import Carrier, object_of, read
+from finalstop.doctor.reading import END_BYTES, FRAMES_MAX, Carrier, object_of, read
 from tests.doctor.exchanges import A, B, exchange
 
 
@@ -112,5 +112,48 @@ def test_reading_is_linear():
         assert len(read(it).frames) == frames
         return time.perf_counter() - began
 
-    small, large = min(took_s(4000) for _ in range(3)), min(took_s(32_000) for _ in range(3))
+    small, large = min(took_s(1000) for _ in range(3)), min(took_s(8000) for _ in range(3))
     assert large < 8 * small * 4
+
+
+ENDLESS = [
+    # what it is, a body that would go on for ever, frames at most
+    ("small frames", A.encode() * 200_000, FRAMES_MAX + END_BYTES // len(A)),
+    ("JSON lines", b'{"a":1}\n' * 500_000, FRAMES_MAX + END_BYTES // 8 + 1),
+    ("one line", b"data: " + b"x" * (4 << 20), 0),
+    ("no line end at all", b"x" * (4 << 20), 1),
+    ("blank lines", b"data: a\n\n" + b"\r\n" * (2 << 20), 1),
+    ("comments", b": k\n" * (1 << 20), 0),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("body", "most"), [r[1:] for r in ENDLESS], ids=[r[0] for r in ENDLESS])
+def test_a_body_without_end_is_read_in_no_time(body, most):
+    kind = "application/x-ndjson" if body.startswith(b"{") else "text/event-stream"
+    it = exchange(body, kind=kind)
+    began = time.process_time()
+    frames = read(it).frames
+    # Where it is quadratic it takes hours.
+    assert time.process_time() - began < 5.0
+    assert len(frames) <= most
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "frame", "last"),
+    [
+        ("text/event-stream", A, 'data: {"event":"end"}\n\n'),
+        ("text/event-stream", A.replace("\n", "\r\n"), 'data: {"event":"end"}\r\n\r\n'),
+        ("application/x-ndjson", '{"text":"a"}\n', '{"event":"end"}\n'),
+    ],
+)
+def test_of_very_many_frames_both_ends_are_read_and_the_rest_is_counted(kind, frame, last):
+    few = read(exchange(frame * 100, last, kind=kind))
+    many = read(exchange(frame * 30_000, last, "data: ha", kind=kind))
+    assert (len(few.frames), few.skipped_bytes) == (101, 0)
+    assert many.frames[-1].fields == few.frames[-1].fields == {"event": "end"}
+    assert FRAMES_MAX < len(many.frames) < 30_000
+    assert {it.end - it.start for it in many.frames[:-1]} == {len(frame)}
+    assert many.skipped_bytes == (30_001 - len(many.frames)) * len(frame)
+    assert many.tail == "data: ha"

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from finalstop.doctor.fixes import remedies
-from finalstop.doctor.stacks import HOPS, Stack, handler_stack, hop, stacks_of
+from finalstop.doctor.stacks import (
+    HOPS,
+    Language,
+    Stack,
+    Told,
+    handler_stack,
+    hop,
+    language_of,
+    stacks_of,
+)
 from tests.doctor.exchanges import GOOD, A, asked, exchange
 
 SOURCES = [
@@ -79,3 +88,10 @@ def test_what_runs_the_handler_and_what_stands_before_it_are_told_apart():
 def test_every_remedy_is_for_a_stack_and_every_hop_is_one():
     assert {stack for stack, _ in remedies()} <= set(Stack)
     assert set(Stack) > HOPS
+
+
+def test_every_stack_that_runs_a_handler_has_a_language_and_no_hop_has():
+    spoken = {stack: language_of((Told(stack, "x"),)) for stack in Stack}
+    assert {stack for stack, language in spoken.items() if language is None} == HOPS
+    assert spoken[Stack.NODE_HTTP] is Language.JAVASCRIPT
+    assert spoken[Stack.FLASK] is Language.PYTHON

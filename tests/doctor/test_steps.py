@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+import zlib
 
 import pytest
 
 from finalstop.doctor.announce import Notice
 from finalstop.doctor.http import make_question
 from finalstop.doctor.observations import Call, Ending, Step
-from finalstop.doctor.steps import ORIGIN, Round, make_round
+from finalstop.doctor.probe import TOO_MUCH
+from finalstop.doctor.steps import ASK_BYTES_MAX, ORIGIN, SMALL_BYTES_MAX, Round, make_round
 from tests.upstream.servers import CHUNKED, LAST_CHUNK, RawServer, chunk, whole
 
 pytestmark = pytest.mark.slow
@@ -104,6 +106,38 @@ async def test_the_time_is_kept_and_what_it_cost_is_named():
     assert named
     assert {*named, *visit.steps} == {str(step) for step in Step} - {"idle"}
     assert all("--time" in untold.why for untold in visit.untold)
+
+
+async def test_a_model_may_think_before_the_head_for_longer_than_the_window():
+    async with RawServer([2.5, *STREAM]) as server:
+        visit, _ = round_of(server.url, time_s=15.0, data=b"{}")
+        await make_round(visit)
+    assert visit.steps[Step.ASK].ending is Ending.WHOLE
+    assert visit.steps[Step.LEAVE_MID_STREAM].ending is Ending.LEFT
+    assert visit.steps[Step.LEAVE_MID_STREAM].body == FRAME
+
+
+GZIP = CHUNKED.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n")
+ENDLESS = {
+    "frames": [CHUNKED, *[chunk(b'data: {"text":"a"}\n\n' * 3000)] * 100],
+    "one line": [CHUNKED, *[chunk(b"x" * 64_000)] * 100],
+    "gzip": [GZIP, chunk(zlib.compress(b"data: xx\n\n" * 600_000, wbits=31))],
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+async def test_an_answer_without_end_is_read_up_to_a_bound_and_in_time(name):
+    async with RawServer([*ENDLESS[name], 30.0]) as server:
+        visit, _ = round_of(server.url, data=b"{}")
+        began = time.monotonic()
+        await make_round(visit)
+        took_s = time.monotonic() - began
+    asked, *others = visit.steps.values()
+    assert asked.failure.startswith(TOO_MUCH)
+    assert len(asked.body) == ASK_BYTES_MAX
+    assert visit.steps[Step.LEAVE_MID_STREAM].ending is Ending.LEFT
+    assert all(len(it.body) <= SMALL_BYTES_MAX for it in others)
+    assert took_s < 10.0 + 1.0
 
 
 async def test_what_the_upstream_hears_during_a_step_is_kept():

@@ -55,3 +55,36 @@ def test_what_comes_after_the_terminal_is_told_apart_from_its_closing_mark():
 def test_the_longest_silence_may_be_the_last():
     assert of(A, A, ending=NEVER).longest_silence == pytest.approx((0.2, 3.2))
     assert of(A, A, every_s=2.0).longest_silence == pytest.approx((0.1, 2.1))
+
+
+BROKEN = [
+    # how it ended, whether something broke in the middle
+    (of(A, ending=Ending.CUT), True),
+    (of(A, ending=Ending.NOT_HTTP), True),
+    (of(status=None, ending=Ending.NOT_HTTP), False),
+    (of(A, END), False),
+]
+
+
+@pytest.mark.parametrize(("it", "broken"), BROKEN)
+def test_a_body_whose_framing_breaks_is_broken_and_what_is_no_http_is_not(it, broken):
+    assert it.broken is broken
+
+
+BINARY = [
+    (bytes(range(256)), True),
+    (b"data: caf\xe9\r\n\r\n", False),
+    ("日本語".encode("shift-jis"), False),
+    (b"", False),
+]
+
+
+@pytest.mark.parametrize(("body", "binary"), BINARY)
+def test_binary_is_what_is_no_text_in_any_charset(body, binary):
+    assert of(body).is_binary is binary
+
+
+def test_frames_without_a_delta_or_a_terminal_speak_an_unknown_dialect():
+    assert of('data: {"candidates":[]}\n\n').speaks_unknown
+    assert not of(PING).speaks_unknown
+    assert not of(A).speaks_unknown

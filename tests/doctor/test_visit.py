@@ -12,12 +12,12 @@ import pytest
 
 from finalstop.doctor.announce import DoctorError, Notice
 from finalstop.doctor.http import make_question
-from finalstop.doctor.observations import Case, Ending, Framing, Step
+from finalstop.doctor.observations import Case, Ending, Framing, Observations, Step
 from finalstop.doctor.patient import listens, treated
 from finalstop.doctor.visit import Borrowed, visit
 from tests.doctor.places import FOLDER, free_port, recipe_of, relay_at
 from tests.doors import ROOT
-from tests.upstream.servers import RawServer, whole
+from tests.upstream.servers import CHUNKED, LAST_CHUNK, RawServer, chunk, whole
 from tools.node import install, node
 
 pytestmark = pytest.mark.slow
@@ -123,6 +123,26 @@ async def a_server_of_theirs(port, simulator_port, mode="attentive"):
         yield
 
 
+async def test_who_cancels_is_given_what_was_seen_so_far():
+    known: list[Observations] = []
+    task = asyncio.current_task()
+    assert task is not None
+
+    def announce(notice):
+        if "leave" in notice.says:
+            task.cancel()
+
+    async with RawServer([CHUNKED, chunk(b"data: a\n\n"), 0.2, LAST_CHUNK]) as server:
+        question = make_question(server.url)
+        with pytest.raises(asyncio.CancelledError):
+            await visit(question, announce=announce, interrupted=known.append)
+        task.uncancel()
+    [seen] = known
+    assert list(seen.steps) == [Step.ASK]
+    assert seen.steps[Step.ASK].ending is Ending.WHOLE
+    assert seen.untold[-1].why == "it was interrupted"
+
+
 async def test_a_borrowed_simulator_waits_until_it_is_told():
     port, simulator_port = free_port(), free_port()
     announced: list[Notice] = []
@@ -168,6 +188,8 @@ async def test_a_borrowed_simulator_does_not_wait_for_ever():
 
 # what is asked for, what is said
 REFUSED = [
+    ({"only": QUICK}, "--only chooses trials with the simulator: give --run or --simulator"),
+    ({"listens": "localhost:1"}, "--listens is the address of the server that --run starts"),
     ({"idle_s": 5.0}, "--idle needs silence of the upstream"),
     ({"idle_s": 1.0, "run": "x"}, "--idle 1: it must be at least 2 seconds"),
     ({"run": "x", "simulator": Borrowed()}, "not both"),

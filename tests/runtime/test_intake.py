@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from types import MappingProxyType
 
 import pytest
 
@@ -296,3 +298,33 @@ def test_a_source_asks_once_and_feeds_its_producer():
     sink.responded(HEAD)
     sink.data(ANSWER)
     assert rig.logged == LOGGED
+
+
+def test_a_plain_request_dict_becomes_a_request_for_a_stream():
+    upstream, rig = RecordingUpstream(), Rig()
+    fields = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "né"}]}
+    limits = Limits(attempts_own=3, commit_s=2.0)
+    for given in (fields, {**fields, "stream": False}, MappingProxyType(fields)):
+        UpstreamSource.of(upstream, given, limits=limits).start(rig.producer)
+    headers = {"anthropic-version": "2023-06-01", "content-type": "application/json"}
+    for request, attempts, retry_until in upstream.asked:
+        assert (request.method, request.path) == ("POST", "/v1/messages")
+        assert request.headers == headers
+        assert json.loads(request.body) == {**fields, "stream": True}
+        assert (attempts, retry_until) == (3, 100.0 + 2.0)
+    assert len(upstream.asked) == 3
+    assert "stream" not in fields
+
+
+# what is given as a request, what is said of it
+NO_REQUESTS = [
+    ("Why?", "must be a dict of the Messages API's fields, not str"),
+    ([], "must be a dict of the Messages API's fields, not list"),
+    ({"model": object()}, "type object is unsupported"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), NO_REQUESTS)
+def test_what_is_no_request_is_named(given, said):
+    with pytest.raises(TypeError, match=said):
+        UpstreamSource.of(RecordingUpstream(), given)

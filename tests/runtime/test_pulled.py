@@ -270,6 +270,8 @@ async def test_a_cursor_before_the_beginning_is_refused_when_asked_for(bench):
     stream, _ = bench.open()
     with pytest.raises(ValueError, match="after must be 0 or a sequence number, not -1"):
         stream.attach(after=-1)
+    with pytest.raises(TypeError, match="after must be a whole number, not str"):
+        stream.attach(after="3")
 
 
 async def test_there_may_be_too_many_to_attach():

@@ -50,6 +50,48 @@ async def test_an_opened_stream_is_live_found_and_fed_at_once(bench):
     assert await stream.begun(0)
 
 
+# what is given, and what is said of it
+WRONG = [
+    ({"limits": {"idle_s": 1}}, TypeError, "limits must be a finalstop.Limits"),
+    ({"linger_s": -1}, ValueError, "linger_s must be 0 to 86400 seconds, not -1"),
+    ({"linger_s": float("nan")}, ValueError, "linger_s must be 0 to 86400 seconds, not nan"),
+    ({"linger_s": "3"}, TypeError, "linger_s must be a number of seconds, not str"),
+    ({"on_end": "save"}, TypeError, "on_end must be something to call, not str"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "said"), WRONG)
+async def test_wrong_arguments_are_refused_before_a_stream_is_opened(bench, options, error, said):
+    with pytest.raises(error, match=said):
+        bench.open(**options)
+    assert bench.relay.live == 0
+
+
+async def test_a_relay_takes_its_log_first_and_says_so_of_limits_it_cannot_use():
+    with pytest.raises(TypeError, match=r"limits must be a finalstop.Limits, .* not MemoryLog"):
+        Relay(DEFAULTS, MemoryLog(DEFAULTS))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="on_ended must be something to call"):
+        Relay(MemoryLog(DEFAULTS), DEFAULTS, on_ended="told")  # type: ignore[arg-type]
+
+
+async def test_a_relay_may_have_nobody_to_tell_of_its_ends():
+    relay = Relay(MemoryLog(DEFAULTS), DEFAULTS, on_ended=None)
+    source = ScriptedSource()
+    stream = relay.open(source)
+    finish(source)
+    assert (await stream.receipt()).complete
+    relay.close()
+
+
+async def test_a_relay_of_another_loop_is_refused_by_name(bench):
+    async def elsewhere():
+        bench.open()
+
+    with pytest.raises(RuntimeError, match="made in another event loop"):
+        await asyncio.to_thread(asyncio.run, elsewhere())
+    assert bench.relay.live == 0
+
+
 async def test_ids_are_128_random_bits_and_differ(bench):
     ids = {bench.open()[0].id for _ in range(200)}
     assert len(ids) == 200

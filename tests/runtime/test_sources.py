@@ -5,6 +5,7 @@ after each, nothing left: no task, no thread, no descriptor, no open connection.
 """
 
 import asyncio
+import gc
 import threading
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -401,6 +402,40 @@ def test_what_is_a_source_already_stays_what_it_is():
 def test_what_is_no_stream_is_refused_before_a_stream_is_opened(thing):
     with pytest.raises(TypeError, match="is not a stream; accepted are"):
         source_of(thing)
+
+
+async def test_a_client_given_for_a_stream_is_refused_and_can_still_be_used():
+    async with asking() as (_, clients):
+        relay = Relay(MemoryLog(LONG), LONG)
+        for client in (clients.waiting, clients.blocking, clients.httpx, clients.aiohttp):
+            with pytest.raises(TypeError, match="is not a stream but a client"):
+                relay.open(client)
+        assert not clients.waiting.is_closed()
+        assert not clients.aiohttp.closed
+        message = await clients.waiting.messages.create(**named("text"), **ASK)
+        assert message.stop_reason == "end_turn"
+        relay.close()
+
+
+async def test_a_stream_that_is_open_is_attached_to_and_not_opened_again():
+    relay = Relay(MemoryLog(LONG), LONG)
+    stream = relay.open([{"type": "message_stop"}])
+    with pytest.raises(TypeError, match="open already; read it with attach"):
+        relay.open(stream)
+    relay.close()
+    await asyncio.sleep(0.05)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_wrong_arguments_leave_no_coroutine_that_was_never_awaited(wrapped):
+    relay = Relay(MemoryLog(LONG), LONG)
+    asked = asyncio.sleep(0)
+    with pytest.raises(ValueError, match="linger_s"):
+        relay.open(source_of(asked) if wrapped else asked, linger_s=-1)
+    del asked
+    gc.collect()
+    relay.close()
 
 
 async def test_an_object_feeds_one_stream():

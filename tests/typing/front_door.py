@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import Any, assert_type
 
 from finalstop import EndReason, Limits, MemoryLog, Party, Receipt, Relay, Stream, Usage
@@ -20,7 +20,8 @@ async def relayed(relay: Relay, source: object) -> None:
     assert_type(stream.stop(), Receipt)
     assert_type(await stream.receipt(), Receipt)
     assert_type(await stream.message(), tuple[dict[str, Any], str | None])
-    assert_type(stream.attach("text", after=3), AsyncIterator[bytes])
+    assert_type(stream.attach("text", after=3), AsyncGenerator[bytes, None])
+    assert_type(await stream.attach().aclose(), None)
     async for chunk in stream.attach():
         assert_type(chunk, bytes)
     assert_type(relay.live, int)
@@ -45,7 +46,7 @@ def opened() -> Relay:
     limits = Limits(idle_s=60.0, linger_s=0.0)
     assert_type(limits.idle_s, float)
     assert_type(limits.max_streams, int)
-    return Relay(MemoryLog(limits), limits)
+    return Relay(MemoryLog(limits), limits, on_ended=None)
 
 
 async def guarded(deltas: AsyncIterable[Delta], blocking: Iterable[Delta]) -> None:

@@ -14,6 +14,7 @@ from finalstop.core.limits import Limits
 from finalstop.simulator import CallEnd, Simulator, describe
 from finalstop.upstream import calls
 from finalstop.upstream.contract import UpstreamRequest
+from tests.faults.client import eventually
 from tests.upstream.kinds import each_kind, upstream_at  # noqa: F401
 from tests.upstream.sinks import RecordingSink
 from tests.upstream.test_calls import AT_ONCE_S, ask, told
@@ -91,7 +92,7 @@ async def test_what_never_ends_is_closed_at_once_by_a_cancel(name, script):
     ):
         sink = RecordingSink()
         call = ask(upstream, sink, asked_for(script))
-        await asyncio.sleep(0.05)
+        await eventually(lambda: simulator.calls)
         assert sink.end is None
         began = time.monotonic()
         call.cancel()

@@ -27,6 +27,7 @@ from finalstop.upstream.object_failures import (
     TimedOut,
     verdict_on,
 )
+from finalstop.upstream.object_kinds import refuse
 from tests.upstream.servers import Move, RawServer
 
 SECRET = "a prompt that nobody else may read"
@@ -364,8 +365,75 @@ async def test_what_the_sdks_reader_stumbles_over_is_the_upstreams_doing(simulat
 
 @pytest.mark.parametrize("error", [RuntimeError(SECRET), KeyError(SECRET), SystemExit(SECRET)])
 def test_anything_else_is_named_by_its_type_and_never_quoted(error):
-    name = type(error).__name__
-    assert verdict_on(error) == Failed(R.INTERNAL_ERROR, f"The source raised {name}.")
+    detail = f"The fault is in the source, which raised {type(error).__name__}."
+    assert verdict_on(error) == Failed(R.INTERNAL_ERROR, detail)
+
+
+def test_what_we_say_of_an_unfit_source_is_told_as_it_is():
+    error = refuse(7)
+    assert verdict_on(error) == Failed(R.INTERNAL_ERROR, f"The source cannot be read: {error}.")
+
+
+async def awaited_twice():
+    asked = asyncio.sleep(0)
+    await asked
+    await asked
+
+
+async def read_at_once_by_two():
+    async def slow():
+        await asyncio.sleep(0.01)
+        yield 1
+
+    items = slow()
+
+    async def step():
+        return await anext(items)
+
+    first = asyncio.get_running_loop().create_task(step())
+    await asyncio.sleep(0)
+    try:
+        await anext(items)
+    finally:
+        await first
+
+
+async def read_within_itself():
+    def items():
+        yield next(itself)
+
+    itself = items()
+    next(itself)
+
+
+async def read_again():
+    async def body():
+        yield b"one"
+
+    response = httpx2.Response(200, content=body())
+    for _ in range(2):
+        async for _ in response.aiter_raw():
+            pass
+
+
+async def read_after_closing():
+    async def body():
+        yield b"one"
+
+    response = httpx2.Response(200, content=body())
+    await response.aclose()
+    async for _ in response.aiter_raw():
+        pass
+
+
+@pytest.mark.parametrize(
+    "use", [awaited_twice, read_at_once_by_two, read_within_itself, read_again, read_after_closing]
+)
+async def test_what_was_used_already_is_told_as_that(use):
+    with pytest.raises((RuntimeError, ValueError)) as raised:
+        await use()
+    detail = "The source was used or closed already; make one per stream."
+    assert verdict_on(raised.value) == Failed(R.INTERNAL_ERROR, detail)
 
 
 def test_a_circle_of_causes_is_walked_once():

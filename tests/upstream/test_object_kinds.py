@@ -82,6 +82,12 @@ def raw_manager():
     return blocking().messages.with_streaming_response.create(stream=True, **ASK)
 
 
+def exhausted():
+    items = (it for it in [b""])
+    assert list(items) == [b""]
+    return items
+
+
 # what, how it is made, whether its bytes may be read, its shape
 SHAPES = [
     ("the SDK's manager", lambda: blocking().messages.stream(**ASK), True, Shape.SYNC_CONTEXT),
@@ -106,6 +112,11 @@ SHAPES = [
     ("one event", lambda: {"type": "ping"}, True, None),
     ("nothing", lambda: None, True, None),
     ("a function", lambda: print, True, None),
+    ("the SDK's client", blocking, True, None),
+    ("its async one", waiting, True, None),
+    ("an httpx client", httpx2.Client, True, None),
+    ("an async httpx client", httpx2.AsyncClient, True, None),
+    ("an exhausted generator", exhausted, True, None),
 ]  # fmt: skip
 
 
@@ -162,6 +173,29 @@ def test_what_was_read_already_is_refused_as_that():
     del response._content
     assert shape_of(response) is None
     assert "has been read or closed already" in str(refuse(response))
+
+
+async def test_what_was_used_up_is_refused_as_that():
+    asked, begun, over = asyncio.sleep(0), events(), events()
+    await asked
+    await anext(begun)
+    assert [it async for it in over] == [{"type": "ping"}]
+    for thing in (asked, over, exhausted()):
+        assert shape_of(thing) is None
+        assert "was used already; make one per stream" in str(refuse(thing))
+    assert shape_of(begun) is Shape.ASYNC_READABLE
+    await begun.aclose()
+
+
+def test_a_client_is_refused_as_that():
+    assert "AsyncAnthropic is not a stream but a client; accepted" in str(refuse(waiting()))
+
+
+def test_where_only_events_are_read_no_bytes_are_said_to_be_accepted():
+    accepted = str(refuse(7, raw=False))
+    assert "int is not a stream; accepted are what client.messages.stream(...)" in accepted
+    assert "with_streaming_response" not in accepted
+    assert "responses and bytes are for a Relay" in accepted
 
 
 def test_a_refusal_names_what_was_given_and_what_is_accepted():

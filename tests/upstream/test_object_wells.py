@@ -10,6 +10,7 @@ import pytest
 import trustme
 
 from finalstop.upstream import object_wells
+from finalstop.upstream.object_kinds import NotAStreamError
 from finalstop.upstream.object_wells import AsyncWell, SyncWell
 from tests.upstream.servers import CHUNKED, RawServer, chunk
 
@@ -127,6 +128,43 @@ async def test_a_door_that_leads_to_itself_is_given_up():
         await well.open()
     with pytest.raises(TypeError, match="is not a stream"):
         other.open()
+
+
+class Session(AsyncDoor):
+    """Something that one works with, and that leaving its context would end."""
+
+
+class BlockingSession(SyncDoor):
+    """Its twin."""
+
+
+async def test_what_gives_itself_and_no_stream_is_not_closed():
+    diary: list[str] = []
+    session, blocking = Session(diary, None), BlockingSession(diary, None)
+    session.inside, blocking.inside = session, blocking
+    well, other = AsyncWell(session), SyncWell(blocking)
+    with pytest.raises(NotAStreamError, match="Session is not a stream"):
+        await well.open()
+    with pytest.raises(NotAStreamError, match="BlockingSession is not a stream"):
+        other.open()
+    await well.close()
+    other.close()
+    assert diary == ["entered", "entered"]
+
+
+async def test_what_gives_itself_and_is_a_stream_is_read_and_left():
+    class Both(AsyncDoor, AsyncItems):
+        pass
+
+    diary: list[str] = []
+    stream = Both(diary, None)
+    stream.inside = stream
+    well = AsyncWell(stream)
+    items = await well.open()
+    assert not isinstance(items, SyncWell)
+    assert [it async for it in items] == [1, 2]
+    await well.close()
+    assert diary == ["read", "left", "closed"]
 
 
 async def test_a_door_that_was_entered_is_left_when_the_next_will_not_open():

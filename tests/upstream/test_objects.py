@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import re
 import threading
 import time
@@ -10,7 +11,7 @@ import pytest
 
 from finalstop.core.endings import EndReason as R
 from finalstop.upstream import objects
-from finalstop.upstream.objects import AHEAD_MAX, ObjectCall, check, pump
+from finalstop.upstream.objects import AHEAD_MAX, ObjectCall, check, discard, pump
 from tests.faults.belongings import belongings, leaks
 
 # objects.py: the order of calls on an ObjectSink, one letter each; a beginning of it is in order.
@@ -193,7 +194,10 @@ class SaidByTheSDK(Exception):
 
 # what is raised, and what the sink hears of it
 RAISED = [
-    (RuntimeError(SECRET), (R.INTERNAL_ERROR, "The source raised RuntimeError.")),
+    (
+        RuntimeError(SECRET),
+        (R.INTERNAL_ERROR, "The fault is in the source, which raised RuntimeError."),
+    ),
     (TimeoutError(), ("timed out", "The client's own timeout ran out (TimeoutError).")),
     (ConnectionResetError(), (R.TRUNCATED, "The connection broke off (ConnectionResetError).")),
 ]
@@ -216,7 +220,23 @@ async def test_an_error_event_that_was_raised_is_told_as_an_event(kind):
 @BOTH
 async def test_an_item_that_says_nothing_we_know_is_our_callers_mistake(kind):
     [(reason, detail)] = await pumping(kind(SECRET)).ended()
-    assert (reason, detail) == (R.INTERNAL_ERROR, "The source raised TypeError.")
+    told = "The source cannot be read: the source gave str; events or bytes are needed."
+    assert (reason, detail) == (R.INTERNAL_ERROR, told)
+
+
+@BOTH
+async def test_what_went_wrong_in_a_source_is_logged_with_its_traceback(kind, caplog):
+    await pumping(kind(error=KeyError(SECRET))).ended()
+    [record] = [it for it in caplog.records if it.name == "finalstop"]
+    assert record.levelname == "ERROR"
+    assert isinstance(record.exc_info[1], KeyError)
+    assert SECRET not in record.getMessage()
+
+
+@BOTH
+async def test_what_a_network_does_is_no_fault_to_be_logged(kind, caplog):
+    await pumping(kind(error=ConnectionResetError())).ended()
+    assert [it for it in caplog.records if it.name == "finalstop"] == []
 
 
 async def test_a_thread_that_is_told_to_exit_ends_the_stream_too():
@@ -236,6 +256,48 @@ def test_what_is_no_stream_is_refused_before_anything_starts(thing):
     with pytest.raises(TypeError, match="is not a stream; accepted are"):
         check(thing)
     check([])
+
+
+async def test_an_answer_that_was_not_streamed_is_told_what_to_do_instead():
+    async def create():
+        return 7
+
+    [(reason, detail)] = await pumping(create()).ended()
+    assert reason is R.INTERNAL_ERROR
+    assert detail.startswith("The source cannot be read: int is not a stream; accepted are ")
+    assert "create(stream=True)" in detail
+
+
+async def test_the_second_who_is_given_the_same_coroutine_is_told_so():
+    async def create():
+        await asyncio.sleep(0)
+        return [b"one"]
+
+    asked = create()
+    first, second = pumping(asked), pumping(asked)
+    assert await first.ended() == [(b"one",), ("eof",)]
+    [(_, detail)] = await second.ended()
+    assert "was used already" in detail
+
+
+@pytest.mark.filterwarnings("error")
+async def test_a_discarded_coroutine_does_not_complain_that_nobody_awaited_it():
+    class Manager:
+        def __init__(self):
+            self._request = asyncio.sleep(0)
+
+    things: list[object] = [asyncio.sleep(0), Manager(), 7]
+    while things:
+        discard(things.pop())
+    gc.collect()
+
+
+async def test_a_coroutine_that_somebody_awaits_is_not_discarded():
+    asked = asyncio.sleep(0, "an answer")
+    task = asyncio.get_running_loop().create_task(asked)
+    await asyncio.sleep(0)
+    discard(asked)
+    assert await task == "an answer"
 
 
 # -- letting go -----------------------------------------------------------------------------------

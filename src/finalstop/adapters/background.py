@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import os
 import signal
 import threading
@@ -22,6 +23,8 @@ from weakref import WeakSet
 from finalstop.runtime.relay import TERMINALS_S, Relay
 from finalstop.shared import DRAIN_SIGNALS, shared_relay
 
+log = logging.getLogger("finalstop.adapters")
+
 Job = Callable[[Relay], Coroutine[Any, Any, None]]
 
 # How often whoever waits for the thread makes sure that it still lives.
@@ -31,11 +34,18 @@ ALIVE_CHECK_S: Final = 1.0
 # another thread. Ending the process earlier would cut a whole answer.
 LAST_BYTES_S: Final = 0.2
 
+UNTOLD: Final = (
+    "streams begin, and nothing tells their relay when this process is told to end: it may be "
+    "killed with answers cut off and on_end never called. Call finalstop.adapters.background."
+    "drain_on_signals() where the application is set up, in each worker process"
+)
+
 
 class BackgroundRelay:
     """A relay on a loop and a thread of its own; safe to use from any thread, and after a fork.
 
-    It starts on first use, once in each process, and drains when the interpreter exits.
+    It starts on first use, once in each process, and drains when the interpreter exits. If nobody
+    has called `drain_on_signals` for it by then, the start is logged as a warning, once.
 
     Args:
         make: makes the relay. Called on the loop, once in each process.
@@ -45,6 +55,7 @@ class BackgroundRelay:
         self._make = make
         self._starting = threading.Lock()
         self._engine: _Engine | None = None
+        self._told_of_signals = False
         atexit.register(self.close)
         _all.add(self)
 
@@ -59,6 +70,8 @@ class BackgroundRelay:
         with self._starting:
             if self._engine is None:
                 self._engine = _Engine(self._make)
+                if not self._hears_signals():
+                    log.warning(UNTOLD)
         return self._engine.run(job)
 
     @property
@@ -93,12 +106,25 @@ class BackgroundRelay:
             engine.cut("A second signal.")
         self.drain()
 
+    def listen(self) -> None:
+        """What `drain_on_signals` does, which is its public name."""
+        self._told_of_signals = True
+        for number in DRAIN_SIGNALS:
+            _chain(self, number)
+
+    def _hears_signals(self) -> bool:
+        # After a fork a handler may still be there, or a server may have put its own in its place.
+        return self._told_of_signals or any(
+            getattr(signal.getsignal(number), "relay", None) is self for number in DRAIN_SIGNALS
+        )
+
     def _forked(self) -> None:
         # The parent's thread and relay are not here, but its loop's descriptors are, and they are
         # the parent's, too: closing them, as garbage would, would disturb its poll.
         if self._engine is not None:
             _left_behind.append(self._engine)
         self._engine = None
+        self._told_of_signals = False
         self._starting = threading.Lock()
 
 
@@ -118,25 +144,31 @@ def drain_on_signals(relay: BackgroundRelay | None = None) -> None:
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("drain_on_signals must be called in the main thread")
-    for number in DRAIN_SIGNALS:
-        _chain(relay or SHARED, number)
+    (relay or SHARED).listen()
 
 
 def _chain(relay: BackgroundRelay, number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    if before is None or before == signal.SIG_IGN:
-        return  # somebody decided that this signal does not end the process
+    if before is not None and before != signal.SIG_IGN:
+        signal.signal(number, _Handler(relay, before))
+    # Else somebody decided that this signal does not end the process.
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        if callable(before):
-            relay.hurry()
-            before(number, frame)
+
+class _Handler:
+    """What a signal does once it also begins the drain of `relay`."""
+
+    def __init__(self, relay: BackgroundRelay, before: object) -> None:
+        self.relay = relay
+        self._before = before
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if callable(self._before):
+            self.relay.hurry()
+            self._before(number, frame)
         else:
             # By default it ends the process: when the streams have ended, or the second time.
             signal.signal(number, signal.SIG_DFL)
-            relay.drain(then=lambda: os.kill(os.getpid(), number))
-
-    signal.signal(number, handle)
+            self.relay.drain(then=lambda: os.kill(os.getpid(), number))
 
 
 class _Engine:

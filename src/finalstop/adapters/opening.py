@@ -10,7 +10,7 @@ from typing import TypedDict, cast
 from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.runtime.hooks import OnEnd
 from finalstop.runtime.relay import NotAcceptingError, Relay
-from finalstop.runtime.sources import source_of
+from finalstop.runtime.sources import discard, source_of
 from finalstop.runtime.stream import Stream
 from finalstop.shared import shared_relay
 from finalstop.upstream.objects import ObjectSink, pump
@@ -22,11 +22,14 @@ class Options(TypedDict, total=False):
 
     Attributes:
         format: the wire format: "anthropic", which is the default, or "text".
-        limits: bounds for this stream; the relay's if none are given.
+        limits: bounds for this stream; the relay's if none are given. `drain_s`, `max_streams`,
+            `retention_s` and `log_bytes_total` bound all streams together and are the relay's:
+            here they are not looked at (docs/reference/library.md).
         linger_s: seconds it may live without a viewer; the default is `limits.linger_s`.
         principal: who opens it; nobody else will find it.
         on_end: called once with the receipt and the Message when it has ended, also when nobody is
-            listening; may be async.
+            listening; may be async. One that is not must not block: it runs on the loop, but
+            under WSGI, where it has a thread.
     """
 
     format: str
@@ -64,7 +67,11 @@ class Opening:
         principal: str | None = None,
         on_end: OnEnd | None = None,
     ) -> None:
-        self.encoder: Encoder = encoder_for(format)
+        try:
+            self.encoder: Encoder = encoder_for(format)
+        except ValueError:
+            discard(source)
+            raise
         self.limits = limits or (relay.limits if relay is not None else DEFAULTS)
         self._given = source
         self._source = source_of(source, limits=self.limits)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Coroutine, Iterator, Sequence
@@ -29,6 +30,8 @@ SIMULATOR_PORT: Final = 8788
 HEALTHY: Final = 0
 SICK: Final = 1
 NOT_EXAMINED: Final = 2
+# And the signal's number: as a shell says it.
+INTERRUPTED: Final = 128
 # Where nobody looks at a screen, lines stay whole so that grep finds what belongs together.
 _WIDE: Final = 120
 
@@ -45,7 +48,7 @@ Headers = Annotated[
     typer.Option("--header", "-H", metavar="NAME:VALUE", help="A request header. Repeatable."),
 ]
 Run = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--run",
         metavar="COMMAND",
@@ -105,7 +108,7 @@ def doctor(  # noqa: PLR0917 - typer passes by name
     data: Data = None,
     method: Method = "",
     headers: Headers = None,
-    run: Run = "",
+    run: Run = None,
     listens: Listens = "",
     simulator: Simulate = False,
     port: Port = SIMULATOR_PORT,
@@ -126,18 +129,20 @@ def doctor(  # noqa: PLR0917 - typer passes by name
 
     Any endpoint, in any language: by its URL alone, or with `--run` under every upstream fault.
 
-    Exit status: 0 no problem, 1 problems found, 2 it could not be examined.
+    Exit status: 0 no problem, 1 problems found, 2 it could not be examined, 130 interrupted.
     """
     from finalstop.doctor.visit import Borrowed, visit
 
+    known: list[Observations] = []
     with _refusals():
         _check_folder(html)
+        _check_forms(run, as_json=as_json, ci=ci)
         borrowed = Borrowed(port, wait) if simulator else None
-        with _progress() as announce:
+        with _progress(url) as announce:
             examine = partial(
                 visit,
                 _question(url, method, headers or [], data),
-                run=run,
+                run=run or "",
                 listens=listens,
                 simulator=borrowed,
                 way=_way(proxy or [], insecure=insecure, http10=http10),
@@ -147,26 +152,51 @@ def doctor(  # noqa: PLR0917 - typer passes by name
                 sigterm_s=sigterm,
                 only=only or [],
                 announce=announce,
+                interrupted=known.append,
             )
-            observations = asyncio.run(_until_told(examine(), borrowed))
-    raise typer.Exit(_report(observations, as_json=as_json, html=html, ci=ci))
+            number = asyncio.run(_until_told(examine(), known, borrowed))
+    _say_interrupted(number, known)
+    status = _report(known[-1], as_json=as_json, html=html, ci=ci, tried=bool(run or simulator))
+    raise typer.Exit(INTERRUPTED + number if number else status)
 
 
 async def _until_told(
-    visit: Coroutine[Any, Any, Observations], borrowed: Borrowed | None
-) -> Observations:
-    """Run the visit; a signal that ends us ends the person's server first; Enter means ready."""
+    visit: Coroutine[Any, Any, Observations], known: list[Observations], borrowed: Borrowed | None
+) -> int:
+    """Run the visit, add what it saw to `known`, and return the signal that ended it, or 0.
+
+    A signal that ends us ends the person's server first. Enter means ready.
+    """
     loop = asyncio.get_running_loop()
     task = loop.create_task(visit)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, task.cancel)
-    if borrowed is None or not sys.stdin.isatty():
-        return await task
-    loop.add_reader(sys.stdin, borrowed.ready.set)
+    numbers: list[int] = []
+
+    def end(number: int) -> None:
+        numbers.append(number)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end, number)
+    asks = borrowed is not None and sys.stdin.isatty()
+    if borrowed is not None and asks:
+        loop.add_reader(sys.stdin, borrowed.ready.set)
     try:
-        return await task
+        known.append(await task)
+    except asyncio.CancelledError:
+        return numbers[0]
     finally:
-        loop.remove_reader(sys.stdin)
+        if asks:
+            loop.remove_reader(sys.stdin)
+    return 0
+
+
+def _say_interrupted(number: int, known: Sequence[Observations]) -> None:
+    if not number:
+        return
+    if not known or Step.ASK not in known[-1].steps:
+        _say("interrupted: nothing was examined to its end")
+        raise typer.Exit(INTERRUPTED + number)
+    _say("interrupted: this is what was seen so far")
 
 
 def _question(url: str, method: str, headers: Sequence[str], data: str | None) -> Question:
@@ -207,27 +237,39 @@ def _check_folder(file: Path | None) -> None:
         raise DoctorError(f"--html {file}: there is no such folder")
 
 
+def _check_forms(run: str | None, *, as_json: bool, ci: bool) -> None:
+    if run is not None and not run.strip():
+        raise DoctorError("--run: it must be a command that starts your server")
+    if as_json and ci:
+        raise DoctorError("--json and --ci are two forms of one report: give one of them")
+
+
 @contextmanager
-def _progress() -> Iterator[Announce]:
+def _progress(url: str) -> Iterator[Announce]:
     """Where what is about to be done is shown: a line that runs, or lines where nobody looks."""
     from rich.console import Console
 
+    from finalstop.doctor.masking import safe_url
+
     console = Console(stderr=True, highlight=False, markup=False)
     if not console.is_terminal:
-        yield lambda notice: _say(notice.says)
+        yield lambda notice: _say(notice.says.replace(url, safe_url(url)))
         return
     with console.status("") as status:
 
         def announce(notice: Notice) -> None:
-            console.print(notice.says, style="dim")
+            says = notice.says.replace(url, safe_url(url))
+            console.print(says, style="dim")
             at_most = f" (at most {notice.at_most_s:.0f} s)" if notice.at_most_s else ""
-            status.update(f"{notice.says}{at_most}")
+            status.update(f"{says}{at_most}")
 
         yield announce
 
 
-def _report(observations: Observations, *, as_json: bool, html: Path | None, ci: bool) -> int:
-    """Say what was found; returns the exit status."""
+def _report(
+    observations: Observations, *, as_json: bool, html: Path | None, ci: bool, tried: bool
+) -> int:
+    """Say what was found; returns the exit status. `tried`: its upstream was to be a simulator."""
     from rich.console import Console
 
     from finalstop.doctor import report
@@ -239,7 +281,7 @@ def _report(observations: Observations, *, as_json: bool, html: Path | None, ci:
         html.write_text(report.as_html(observations, findings), "utf-8")
         _say(f"the report is in {html}")
     console = Console()
-    if not console.is_terminal:
+    if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
         console = Console(width=_WIDE)
     if as_json:
         typer.echo(report.as_json(observations, findings))
@@ -247,9 +289,13 @@ def _report(observations: Observations, *, as_json: bool, html: Path | None, ci:
         report.print_ci(console, observations, findings)
     else:
         report.print_report(console, observations, findings)
-    if observations.steps[Step.ASK].ending is Ending.NO_CONNECTION:
+    asked = observations.steps.get(Step.ASK)
+    if asked is None or asked.ending is Ending.NO_CONNECTION:
         return NOT_EXAMINED
-    return SICK if any(it.level is Level.PROBLEM for it in findings) else HEALTHY
+    if any(it.level is Level.PROBLEM for it in findings):
+        return SICK
+    # A server that never asked the simulator was not seen under any fault.
+    return NOT_EXAMINED if tried and not observations.trials else HEALTHY
 
 
 @contextmanager
@@ -262,7 +308,7 @@ def _refusals() -> Iterator[None]:
         raise typer.Exit(NOT_EXAMINED) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
         _say("interrupted: nothing was examined to its end")
-        raise typer.Exit(NOT_EXAMINED) from None
+        raise typer.Exit(INTERRUPTED + signal.SIGINT) from None
 
 
 def _say(message: str) -> None:

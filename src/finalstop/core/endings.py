@@ -193,7 +193,7 @@ ENDINGS: Final[dict[EndReason, Ending]] = {
         status=500,
         error_type="api_error",
         trigger="a bug in finalstop",
-        says="finalstop itself failed.",
+        says="finalstop, or the source that it was given, failed.",
     ),
 }
 

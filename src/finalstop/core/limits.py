@@ -139,3 +139,17 @@ class Limits(Struct, frozen=True, kw_only=True):
 _Ranges: Final = defstruct("_Ranges", [(field.name, field.type) for field in fields(Limits)])
 
 DEFAULTS: Final = Limits()
+
+
+def limits_of(given: object, default: Limits) -> Limits:
+    """Check what somebody gave as limits; `default` where it is None.
+
+    Raises:
+        TypeError: it is anything else.
+    """
+    if given is None:
+        return default
+    if isinstance(given, Limits):
+        return given
+    msg = f"limits must be a finalstop.Limits, e.g. Limits(idle_s=60), not {type(given).__name__}"
+    raise TypeError(msg)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from finalstop.doctor.dialects import NONE, Dialect, dialect_of
+from finalstop.doctor.masking import masked
 from finalstop.doctor.observations import Case, Ending, Exchange, Observations, Step, Trial
 from finalstop.doctor.reading import Carrier, read
 from finalstop.doctor.transcript import Transcript, transcribe
@@ -18,7 +19,7 @@ from finalstop.doctor.wording import STEPS, UPSTREAM, frame_said
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The observations with their transcripts."""
+    """The observations, free of secrets, with their transcripts."""
 
     seen: Observations
     dialect: Dialect
@@ -68,7 +69,8 @@ class Chart:
 
 
 def chart_of(seen: Observations) -> Chart:
-    """Read everything."""
+    """Read everything; the secrets of the questions are blotted out of it first."""
+    seen = masked(seen)
     dialect = _dialect(seen)
 
     def read_as(name: str, exchange: Exchange) -> Transcript:

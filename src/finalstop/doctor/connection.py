@@ -24,6 +24,8 @@ from finalstop.doctor.announce import DoctorError
 from finalstop.doctor.http import HTTP_11
 
 CONNECT_S: Final = 5.0
+# A server that takes TLS answers the hello at once; one that speaks plain HTTP may wait for ever.
+TLS_S: Final = 3.0
 TUNNEL_REPLY_BYTES_MAX: Final = 16 * 1024
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -147,7 +149,7 @@ async def connect(url: str, way: Way = DIRECT, *, within_s: float = CONNECT_S) -
         async with asyncio.timeout(within_s):
             return await _connected(target, way)
     except TimeoutError:
-        raise NoConnectionError(f"no connection within {within_s:g} s") from None
+        raise NoConnectionError(f"no connection within {within_s:.1f} s") from None
     except ssl.SSLCertVerificationError as bad:
         raise NoConnectionError(f"TLS certificate: {bad.verify_message}") from None
     except ssl.SSLError as bad:
@@ -177,11 +179,21 @@ async def _connected(target: SplitResult, way: Way) -> Line:
         for proxy, onward in zip(hops, beyond, strict=False):
             await _tunnel(line, proxy, onward)
         if secure:
-            await line.upgrade(_context(verify=way.verify), str(target.hostname))
+            await _secured(line, str(target.hostname), verify=way.verify)
     except BaseException:
         line.leave()
         raise
     return line
+
+
+async def _secured(line: Line, host: str, *, verify: bool) -> None:
+    try:
+        async with asyncio.timeout(TLS_S):
+            await line.upgrade(_context(verify=verify), host)
+    except TimeoutError:
+        raise NoConnectionError(f"TLS: no answer to the handshake within {TLS_S:g} s") from None
+    except ConnectionError as bad:
+        raise NoConnectionError("TLS: the connection was closed within the handshake") from bad
 
 
 async def _dialled(address: SplitResult) -> Line:

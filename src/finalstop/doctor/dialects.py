@@ -55,6 +55,8 @@ _END_WORDS: Final = frozenset(
 _ERROR_WORDS: Final = frozenset({"error", "failed", "failure", "abort", "aborted", "exception"})
 _ALIVE_WORDS: Final = frozenset({"ping", "heartbeat", "keepalive", "keep-alive", "keep_alive"})
 _CLOSING: Final = frozenset({"[DONE]", "[done]", "[END]", "<END>", "<EOS>", "DONE"})
+# An event that has a name of its own may do without a payload.
+_NO_NAMES: Final = frozenset({"", "message"})
 # What a program writes when it meant a text and had none.
 NO_TEXTS: Final = frozenset({"undefined", "null", "None", "NaN", "[object Object]", "{}"})
 
@@ -321,7 +323,7 @@ def is_empty_delta(frame: Frame) -> bool:
     Only for home-made dialects: the others have honest uses for an empty object.
     """
     data = frame.data
-    if data is None:
+    if data is None or (data.strip() == "{}" and frame.event not in _NO_NAMES):
         return False
     if data.strip() in NO_TEXTS:
         return True

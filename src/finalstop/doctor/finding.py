@@ -35,10 +35,11 @@ class Cure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Evidence: sentences with times and bytes. `level` where it is not the table's."""
+    """Evidence: sentences with times and bytes. `level` and `title` where not the table's."""
 
     evidence: tuple[str, ...]
     level: Level | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The findings: judged observations. `examine` is pure: the same facts give the same findings.
 
 `KINDS` is the one table: names, levels, words, what hides what. The reference page is written from
-it, and causes stand before their consequences. How a thing is seen is in `findings_answer` and
-`findings_faults`.
+it, and causes stand before their consequences. How a thing is seen is in `findings_answer`,
+`findings_delivery` and `findings_faults`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from finalstop.doctor import findings_answer as answer
+from finalstop.doctor import findings_delivery as delivery
 from finalstop.doctor import findings_faults as faults
 from finalstop.doctor.chart import Chart, chart_of
 from finalstop.doctor.finding import Cure, Finding, Kind, Level, Seen
@@ -19,6 +20,7 @@ from finalstop.doctor.observations import Observations, Untold
 from finalstop.doctor.stacks import Told, stacks_of
 
 PROBLEM, WARNING, NOTE = Level.PROBLEM, Level.WARNING, Level.NOTE
+_ROOMS: Final = (faults, delivery, answer)
 _UNASKED: Final = ("unreachable", "status_not_ok")
 
 
@@ -32,7 +34,7 @@ def _kind(
     simulated: bool = False,
 ) -> Kind:
     words = WORDS[name]
-    look = getattr(faults, name, None) or getattr(answer, name)
+    look = next(it for room in _ROOMS if (it := getattr(room, name, None)))
     return Kind(
         name, level, words.title, words.why, words.hurts, cure, look, hidden_by, gated, simulated
     )
@@ -70,7 +72,6 @@ KINDS: Final[tuple[Kind, ...]] = (
     _kind("buffered", PROBLEM, Cure.BUFFERING, hidden_by=(*_UNASKED, "compressed")),
     _kind("cut_mid_stream", PROBLEM, Cure.IDLE_LIMIT, hidden_by=_UNASKED),
     _kind("cut_by_idle_limit", PROBLEM, Cure.IDLE_LIMIT),
-    _kind("eventsource_loops", PROBLEM, Cure.ROUTES),
     _kind("head_withheld", WARNING, Cure.BUFFERING, hidden_by=("buffered", "compressed")),
     _kind(
         "bytes_after_terminal",
@@ -81,6 +82,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     _kind("close_delimited", WARNING, Cure.FRAMING, hidden_by=_UNASKED),
     _kind("no_keep_alive", WARNING, Cure.IDLE_LIMIT),
     _fault("retry_after_lost", "status_flattened", level=WARNING),
+    _kind("eventsource_loops", WARNING, Cure.ROUTES),
     _kind("head_asks_the_model", WARNING, Cure.ROUTES),
     _kind("preflight_refused", NOTE, Cure.ROUTES),
 )
@@ -91,6 +93,7 @@ _LEVELS: Final = tuple(Level)
 def examine(seen: Observations) -> tuple[Finding, ...]:
     """What is wrong, worst first and causes before consequences. Never raises."""
     chart = chart_of(seen)
+    seen = chart.seen
     found = [(kind, it) for kind in KINDS if (it := _look(kind, chart))]
     problems = {kind.name for kind, it in found if (it.level or kind.level) is PROBLEM}
     stacks = stacks_of(seen)
@@ -106,7 +109,18 @@ def untold(seen: Observations) -> tuple[Untold, ...]:
     """What could not be told and why: the observer's own list, and what the facts leave open."""
     chart = chart_of(seen)
     said = [Untold(what, why) for what, why in (*faults.unjudged(chart), *faults.unseen(chart))]
-    return (*seen.untold, *said)
+    return (*chart.seen.untold, *said)
+
+
+def all_ended_and_said_how(chart: Chart) -> bool:
+    """Whether each answer to which nothing was done ended properly and with a terminal."""
+    answers = list(chart.answers)
+    faults_tried = bool(chart.seen.trials) or not faults.simulator_was_there(chart.seen)
+    return (
+        bool(answers)
+        and faults_tried
+        and all(it.ok and it.ended_properly and it.verdict for it in answers)
+    )
 
 
 def _look(kind: Kind, chart: Chart) -> Seen | None:
@@ -119,7 +133,7 @@ def _finding(kind: Kind, it: Seen, seen: Observations, stacks: tuple[Told, ...])
     return Finding(
         kind.name,
         it.level or kind.level,
-        kind.title,
+        it.title or kind.title,
         it.evidence,
         kind.why,
         kind.hurts,

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from finalstop.doctor.chart import Chart
+from finalstop.doctor.clues import clue_of
 from finalstop.doctor.dialects import Role, is_empty_delta
 from finalstop.doctor.finding import Level, Seen
+from finalstop.doctor.masking import safe_url
 from finalstop.doctor.observations import Case, Ending, Framing, Step
 from finalstop.doctor.reading import Carrier
 from finalstop.doctor.transcript import Transcript
@@ -19,8 +21,6 @@ from finalstop.doctor.wording import counted, ending_said, frame_said, seconds, 
 
 # The shortest idle limit that proxies commonly have is 20 to 30 s.
 KEEP_ALIVE_S: Final = 20.0
-# The shortest first-byte limit of common platforms is 25 s; a head that late is too near.
-HEAD_S_MAX: Final = 10.0
 EVIDENCE_MAX: Final = 4
 
 _TYPES: Final = {
@@ -52,7 +52,8 @@ def unreachable(chart: Chart) -> Seen | None:
     ending = base.exchange.ending
     if ending in {Ending.STILL_OPEN, Ending.LEFT}:
         return None
-    return Seen((f"{chart.seen.url}: {ending_said(base.exchange)}",))
+    clue = clue_of(base.exchange)
+    return Seen((f"{safe_url(chart.seen.url)}: {ending_said(base.exchange)}{clue}",))
 
 
 def status_not_ok(chart: Chart) -> Seen | None:
@@ -62,7 +63,10 @@ def status_not_ok(chart: Chart) -> Seen | None:
         return None
     body = visible(base.exchange.body.decode("utf-8", "replace"))
     if not base.ok:
-        return Seen((f"{told(base)}; the body: {body or 'empty'}",))
+        said = f"{told(base)}{clue_of(base.exchange)}; the body: {body or 'empty'}"
+        return Seen((said,))
+    if base.reading.carrier is Carrier.NOTHING and base.ended_properly:
+        return Seen((f"{told(base)}; the body: empty, so there was nothing to examine",))
     verdict = base.verdict
     if verdict and verdict.role is Role.FAILURE:
         return Seen((f"{told(base)}",))
@@ -81,6 +85,8 @@ def _wrong_content_type(it: Transcript) -> str | None:
     kind = it.exchange.header("content-type")
     media = kind.partition(";")[0].strip().lower()
     carrier = it.reading.carrier
+    if it.ok and it.is_binary:
+        return f"the body is binary, labelled {visible(kind) or 'nothing'}: no stream of text"
     if not it.ok or carrier in {Carrier.NOTHING, Carrier.TEXT}:
         return None
     if carrier is Carrier.DOCUMENT:
@@ -96,6 +102,8 @@ def wrong_charset(chart: Chart) -> Seen | None:
 
 
 def _wrong_charset(it: Transcript) -> str | None:
+    if it.is_binary:
+        return None
     kind = it.exchange.header("content-type")
     _, found, charset = kind.lower().partition("charset=")
     named = charset.partition(";")[0].strip().strip("\"'")
@@ -103,38 +111,6 @@ def _wrong_charset(it: Transcript) -> str | None:
         return f"content-type: {visible(kind)}"
     if it.reading.carrier is not Carrier.NOTHING and not it.reading.valid_utf8:
         return "the body holds bytes that are no UTF-8"
-    return None
-
-
-def compressed(chart: Chart) -> Seen | None:
-    """The body has a content coding. A problem only if it holds frames back."""
-    # A compressor that holds back everything gives no head in the slow case: then the other tells.
-    asked = [it for it in (chart.trials.get(Case.SLOW), chart.baseline) if it]
-    it = next((it for it in asked if it.exchange.header("content-encoding")), None)
-    coding = it.exchange.header("content-encoding") if it else ""
-    if it is None or coding.lower() == "identity":
-        return None
-    wire = sum(arrival.wire_bytes for arrival in it.exchange.arrivals)
-    said = f"content-encoding: {visible(coding)} ({size(len(it.exchange.body))} as {size(wire)})"
-    held = buffered(chart)
-    if held is None:
-        return Seen((said, "it holds nothing back: frames come one by one"), Level.NOTE)
-    return Seen((said, *held.evidence), Level.PROBLEM)
-
-
-def head_withheld(chart: Chart) -> Seen | None:
-    """The response head comes long after it could have."""
-    if slow := chart.trial(Case.SLOW):
-        trial, it = slow
-        head_s, whole_s = it.exchange.head_s, it.exchange.ended_s
-        if head_s is not None and trial.calls and whole_s >= 1.5 and head_s > 0.5 * whole_s:
-            return Seen(
-                (f"{it.name}: the head came after {seconds(head_s)} of {seconds(whole_s)}",)
-            )
-    base = chart.baseline
-    late_s = base.exchange.head_s if base else None
-    if base and late_s is not None and late_s > HEAD_S_MAX:
-        return Seen((f"{base.name}: the head came after {seconds(late_s)}",))
     return None
 
 
@@ -152,55 +128,6 @@ def _close_delimited(it: Transcript) -> str | None:
 
 
 # --- the frames --------------------------------------------------------------------------------
-
-
-def buffered(chart: Chart) -> Seen | None:
-    """The frames come in bursts although they were made one by one."""
-    if slow := chart.trial(Case.SLOW):
-        trial, it = slow
-        call = trial.calls[-1] if trial.calls else None
-        if call is None:
-            return None
-        span_s = (call.closed_s or it.exchange.ended_s) - call.began_s
-        return _held_back(it, span_s) if span_s >= 1.0 else None
-    base = chart.baseline
-    if base is None or chart.seen.trials or not base.ok:
-        return None
-    return _burst_of_its_own(base)
-
-
-def _held_back(it: Transcript, span_s: float) -> Seen | None:
-    """Against the simulator we know that the deltas were made with gaps between them."""
-    deltas, bursts = it.deltas, it.bursts
-    if not deltas:
-        silent = it.ok and it.exchange.ending is Ending.STILL_OPEN and not it.exchange.body
-        late = f"no delta came in the {seconds(span_s)} in which the upstream sent some"
-        return Seen((f"{it.name}: {late}",)) if silent or it.exchange.status is None else None
-    if len(deltas) < 4 or len(deltas) < 3 * len(bursts):
-        return None
-    made = f"made one by one in {seconds(span_s)}"
-    return Seen((f"{it.name}: {counted(len(deltas), 'delta')}, {made}, came {_burst_said(it)}",))
-
-
-def _burst_of_its_own(it: Transcript) -> Seen | None:
-    """Without a simulator: much, late and at once; or blocks of one size."""
-    deltas, bursts = it.deltas, it.bursts
-    if len(deltas) < 12:
-        return None
-    if len(bursts) == 1 and deltas[0].at_s >= 1.0 and deltas[-1].at_s >= 0.9 * it.exchange.ended_s:
-        return Seen((f"{it.name}: {counted(len(deltas), 'delta')} came {_burst_said(it)}",))
-    blocks = [burst.size for burst in bursts[:-1]]
-    if len(blocks) >= 2 and min(blocks) >= 2048 and max(blocks) <= 1.15 * min(blocks):
-        return Seen((f"{it.name}: the deltas came in blocks of about {size(max(blocks))}",))
-    return None
-
-
-def _burst_said(it: Transcript) -> str:
-    bursts = it.bursts
-    if len(bursts) == 1:
-        return f"all at once, at {seconds(bursts[0].at_s)}"
-    most = max(bursts, key=lambda burst: burst.frames)
-    return f"in {len(bursts)} bursts, {most.frames} at once at {seconds(most.at_s)}"
 
 
 def empty_deltas(chart: Chart) -> Seen | None:
@@ -228,6 +155,7 @@ def _undispatched_tail(it: Transcript) -> str | None:
     if (
         it.reading.carrier is not Carrier.SSE
         or not tail.strip()
+        or it.is_binary
         or not it.ended_properly
         or not it.ok
     ):
@@ -246,6 +174,8 @@ def no_terminal(chart: Chart) -> Seen | None:
 def _no_terminal(it: Transcript) -> str | None:
     streams = it.reading.carrier in {Carrier.SSE, Carrier.JSON_LINES}
     if not it.ok or not streams or not it.ended_properly or it.verdict:
+        return None
+    if it.is_binary or it.speaks_unknown:
         return None
     last = it.reading.frames[-1] if it.reading.frames else None
     ending = f"; the last frame was `{frame_said(last)}`" if last else "; it had no frame at all"
@@ -305,7 +235,14 @@ def _cut_mid_stream(it: Transcript) -> str | None:
 
 def still_open(chart: Chart) -> Seen | None:
     """No end within the window, and nothing that explains it."""
-    return each((it for it in [chart.baseline] if it), _still_open)
+    it = chart.baseline
+    said = each([it], _still_open) if it else None
+    if it is None or said is None:
+        return None
+    # Without one delta it may be a channel that waits for news: only its owner knows.
+    streams = it.ok and it.reading.carrier is Carrier.SSE
+    quiet = not chart.seen.trials and streams and not it.deltas
+    return Seen(said.evidence, Level.WARNING if quiet else None)
 
 
 def _still_open(it: Transcript) -> str | None:
@@ -346,10 +283,14 @@ def eventsource_loops(chart: Chart) -> Seen | None:
     if it is None or not it.ok or it.reading.carrier is not Carrier.SSE or not it.deltas:
         return None
     ask = chart.baseline
+    if ask is None or not ask.ended_properly:
+        return None
     # An EventSource can only GET: where the question is asked by POST, it is nobody's loop yet.
-    posted = ask is not None and ask.exchange.question.method != "GET"
-    level = Level.NOTE if posted else None
-    return Seen((f"{told(it)}; a 204 would have stopped it",), level)
+    level = Level.NOTE if ask.exchange.question.method != "GET" else None
+    first = it.deltas[0]
+    again = f"status {it.exchange.status}, then `{frame_said(first)}` at {seconds(first.at_s)}"
+    ended = f"{ask.name} ended at {seconds(ask.exchange.ended_s)}"
+    return Seen((f"{ended}; after that {it.name}: {again}; a 204 would have stopped it",), level)
 
 
 def preflight_refused(chart: Chart) -> Seen | None:

@@ -7,16 +7,18 @@ endpoint answers well when nothing is wrong; the table says so (`gated`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from finalstop.doctor.chart import Chart
 from finalstop.doctor.dialects import NONE, Role
 from finalstop.doctor.finding import Seen
 from finalstop.doctor.findings_answer import each
-from finalstop.doctor.observations import Call, Case, Ending, Step, Trial
+from finalstop.doctor.findings_words import OPEN_UPSTREAM
+from finalstop.doctor.observations import Call, Case, Ending, Observations, Step, Trial
 from finalstop.doctor.reading import Carrier
 from finalstop.doctor.transcript import Transcript
-from finalstop.doctor.wording import seconds, story, told, visible
+from finalstop.doctor.wording import frame_said, seconds, size, story, told, visible
 
 # A departure is noticed in milliseconds; a busy machine gets so long.
 CANCEL_S: Final = 2.0
@@ -41,7 +43,8 @@ def open_after_terminal(chart: Chart) -> Seen | None:
     base = chart.baseline
     if base and base.verdict and base.hangs:
         return Seen((told(base),))
-    return each(_made(chart, _NEVER_CLOSED), _waits_for_the_end) if chart.sound else None
+    waits = each(_made(chart, _NEVER_CLOSED), _waits_for_the_end) if chart.sound else None
+    return replace(waits, title=OPEN_UPSTREAM) if waits else None
 
 
 def _waits_for_the_end(it: Transcript) -> str | None:
@@ -243,17 +246,28 @@ def unjudged(chart: Chart) -> Iterator[tuple[str, str]]:
             yield f"the status when {it.name}", "no head came in time: retries, probably"
 
 
+def simulator_was_there(seen: Observations) -> bool:
+    """Whether there was a simulator, called or not; the observer names its own disappointments."""
+    return bool(seen.trials or seen.command or any("upstream" in it.what for it in seen.untold))
+
+
 def unseen(chart: Chart) -> Iterator[tuple[str, str]]:
     """What no exchange showed, and how to see it."""
-    if not chart.seen.trials:
+    if not simulator_was_there(chart.seen):
         yield "what becomes of the upstream's faults", "no simulator: --run or --simulator"
     if chart.seen.idle_limit_s is None and Step.IDLE not in chart.steps:
         yield "how long a silence the way bears", "takes long, so only on request: --idle"
-    if chart.dialect is NONE and chart.baseline is not None:
+    base = chart.baseline
+    if base is None or not base.ok:
+        return
+    if chart.dialect is NONE:
         yield "whether an answer ended whole", "no dialect was recognised"
-    if (
-        chart.baseline is not None
-        and chart.baseline.exchange.ending is Ending.STILL_OPEN
-        and not (chart.baseline.hangs)
-    ):
-        yield "how the answer ends", "it was still coming when our time was over: --time"
+    elif base.speaks_unknown:
+        first = frame_said(base.reading.frames[0])
+        why = f"the dialect is unknown: no frame is a delta or a terminal; the first was `{first}`"
+        yield "whether an answer ended whole", why
+    if base.exchange.ending is Ending.STILL_OPEN and not base.hangs:
+        why = base.exchange.failure or "it was still coming when our time was over: --time"
+        yield "how the answer ends", why
+    if skipped := base.reading.skipped_bytes:
+        yield "the middle of the answer", f"it is too much: {size(skipped)} of it were not read"

@@ -18,6 +18,11 @@ class Words:
     hurts: str
 
 
+# The title where it was seen what the response waits for.
+OPEN_UPSTREAM: Final = (
+    "the response stays open after `message_stop` when the upstream's body is not ended"
+)
+
 WORDS: Final[dict[str, Words]] = {
     "unreachable": Words(
         "the endpoint cannot be reached",
@@ -25,7 +30,7 @@ WORDS: Final[dict[str, Words]] = {
         "everyone",
     ),
     "status_not_ok": Words(
-        "the endpoint answers with an error although nothing was wrong",
+        "the endpoint answers with an error, or not at all, although nothing was wrong",
         "the question, its method, path or key is not what the endpoint wants, or it is broken",
         "everyone; nothing else can be judged until it answers",
     ),
@@ -36,10 +41,10 @@ WORDS: Final[dict[str, Words]] = {
         "every other reader of the same process: their streams are cut with it",
     ),
     "open_after_terminal": Words(
-        "the response stays open after `message_stop`, the end of the answer",
-        "the relay waits for the upstream's body to end. The SDK's iterator ends with the body, "
-        "not with `message_stop`, and a proxy before the API may leave the body open. Or the relay "
-        "never ends its own response",
+        "the response stays open after the end of the answer",
+        "the relay waits for the upstream's body to end. The SDKs' iterators end with the body, "
+        "not with the event that ends the answer, and a proxy before the API may leave the body "
+        "open. Or the relay never ends its own response",
         "every reader: the whole answer is there and the page waits for ever",
     ),
     "still_open": Words(
@@ -63,7 +68,7 @@ WORDS: Final[dict[str, Words]] = {
         "the response hangs if the upstream takes the request and never answers",
         "nothing limits the wait for the first event, or only the SDK's default of ten minutes, "
         "three times over with its retries",
-        "every reader of such a stream: not even a status line comes",
+        "every reader of such a stream: nothing of the answer comes, often not even a status line",
     ),
     "no_terminal": Words(
         "a whole answer ends without a terminal event",
@@ -74,7 +79,8 @@ WORDS: Final[dict[str, Words]] = {
         "half an answer looks like a whole one",
         "the SDK's iterator ends quietly when the body ends early, and the relay takes the end of "
         "its loop for the end of the answer; or what came is passed on and its end with it. Only "
-        "`message_stop` says that an answer is whole",
+        "the upstream's own event (`message_stop` with Claude, `finish_reason` with OpenAI) says "
+        "that an answer is whole",
         "readers who act on half an answer, and whoever stores it",
     ),
     "reset_looks_complete": Words(
@@ -101,8 +107,8 @@ WORDS: Final[dict[str, Words]] = {
     ),
     "empty_deltas": Words(
         "deltas without a text: `{}`, null or `undefined`",
-        "thinking, tool input, signatures and citations are deltas without `text`; the relay "
-        "writes `delta.text` whatever the delta is",
+        "thinking, tool input, signatures and the like are deltas without a text; the relay "
+        "writes the text of every delta, also where there is none",
         "readers see `undefined` in the answer, or the page throws",
     ),
     "status_flattened": Words(

@@ -1,8 +1,8 @@
 """What to change: for each finding a sentence, and for the stacks told apart a unified diff.
 
 A diff is made by difflib from two files of `remedies/<stack>/<cure>/`, of which the second is a
-tested program; or, where the person's own source has the known shape, from that. It may not know
-what was seen.
+tested program, and says that it is an example; or, where the person's own source has the known
+shape, from that, and applies to it. It may not know what was seen.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Final
 
 from finalstop.doctor.finding import Cure, Fix
 from finalstop.doctor.fixes_express import rewritten
-from finalstop.doctor.fixes_words import FIX_WORDS
-from finalstop.doctor.stacks import HOPS, Stack, Told, handler_stack, hop
+from finalstop.doctor.fixes_words import fix_words
+from finalstop.doctor.stacks import HOPS, Stack, Told, handler_stack, hop, language_of
 
 # What a stack without a remedy of its own is nearest to.
 _NEAREST: Final = {
@@ -31,7 +31,7 @@ _AT_THE_HOP: Final = frozenset({Cure.BUFFERING, Cure.COMPRESSION, Cure.IDLE_LIMI
 
 def fix_for(name: str, cure: Cure, stacks: tuple[Told, ...], sources: Mapping[str, str]) -> Fix:
     """The fix of a finding for the stacks that were told apart."""
-    words = FIX_WORDS[name]
+    words = fix_words(name, language_of(stacks))
     if cure is Cure.HANDLER:
         return _for_handler(words, handler_stack(stacks), sources)
     first, second = hop(stacks), handler_stack(stacks)
@@ -52,12 +52,20 @@ def _for_handler(words: str, stack: Stack | None, sources: Mapping[str, str]) ->
 
 
 def unified(before: str, after: str, name: str) -> str:
-    """A unified diff that `patch -p1` applies."""
+    """A unified diff of a file that `patch -p1` applies."""
+    return _compared(before, after, f"a/{name}", f"b/{name}")
+
+
+def example(stack: Stack, name: str, before: str, after: str) -> str:
+    """A unified diff to read, which names no file of theirs: first a line that says so."""
+    ending = name.rpartition(".")[2]
+    said = f"An example for {stack}, not your file: what is often written, and what is right.\n"
+    return said + _compared(before, after, f"example/before.{ending}", f"example/after.{ending}")
+
+
+def _compared(before: str, after: str, old: str, new: str) -> str:
     lines = difflib.unified_diff(
-        _ended(before).splitlines(keepends=True),
-        _ended(after).splitlines(keepends=True),
-        f"a/{name}",
-        f"b/{name}",
+        _ended(before).splitlines(keepends=True), _ended(after).splitlines(keepends=True), old, new
     )
     return "".join(lines)
 
@@ -74,8 +82,7 @@ def _remedy(stack: Stack, cure: Cure) -> str:
     found = _files(stack, cure)
     if found is None:
         return ""
-    name, before, after = found
-    return unified(before, after, name)
+    return example(stack, *found)
 
 
 def _files(stack: Stack, cure: Cure) -> tuple[str, str, str] | None:

@@ -1,9 +1,9 @@
 """The person's own Express program with its handler made right: for the shape everyone writes.
 
-The shape: one `app.post(PATH, async (req, res) => { … })` with one `messages.stream(…)` or
-`messages.create(…)`, a `for await` that writes `JSON.stringify({… .delta.text …})`, and an end
-frame. Their question, their frames and their variables stay; the machinery is that of the tested
-remedy. Whatever is not of this shape is left alone: no guess is better than a wrong one.
+Every statement of the handler is accounted for: it is theirs and stays, or it is the known
+machinery (the headers of a stream, one call, one loop that writes the texts, one end frame, an
+answer to an error) and the tested remedy does its work. With one statement that is neither, with
+one name that is taken, the program is left alone: no guess is better than a wrong one.
 """
 
 from __future__ import annotations
@@ -14,115 +14,125 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from finalstop.doctor.fixes_handler import Body, body_of
+from finalstop.doctor.fixes_javascript import Code, code_of
+
 _HANDLER: Final = re.compile(
-    r"^(?P<app>\w+)\.(?P<method>post|get|put)\(\s*(?P<path>'[^'\n]*'|\"[^\"\n]*\")\s*,\s*"
+    r"^(?P<app>\w+)\.(?:post|get|put)\(\s*(?:'[^'\n]*'|\"[^\"\n]*\")\s*,\s*"
     r"async\s*\(\s*(?P<req>\w+)\s*,\s*(?P<res>\w+)\s*\)\s*=>\s*(?=\{)",
     re.MULTILINE,
 )
-_CALL: Final = re.compile(r"(?P<client>[\w.]+)\.messages\.(?:stream|create)(?=\()")
-_LOOP: Final = re.compile(r"for\s+await\s*\(\s*(?:const|let|var)\s+(?P<event>\w+)\s+of\b")
-_FRAME: Final = re.compile(r"JSON\.stringify(?=\()")
+_OPENING_END: Final = re.compile(r",\s*async\s*\([^)]*\)\s*=>\s*$")
+_CLOSED: Final = re.compile(r"\s*\)\s*;?")
+_CALL: Final = re.compile(r"\.messages\.(?:stream|create)\(")
 _LISTEN: Final = re.compile(
     r"^(?:(?:const|let|var)\s+(?P<server>\w+)\s*=\s*)?(?P<app>\w+)\.listen\(", re.MULTILINE
 )
-_SETTING: Final = re.compile(r"^\s*(?:const|let|var)\s+.*;\s*(?://.*)?$")
 _IMPORT: Final = re.compile(r"^import\s", re.MULTILINE)
 _REQUIRE: Final = re.compile(r"^(?:const|let|var)\s.*\brequire\(", re.MULTILINE)
+# A key would stand in the report; and a line that ends otherwise would not stand in a diff.
+_UNPRINTED: Final = re.compile(r"['\"`](?:sk|pk|key)-[\w-]{8,}|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+_TEMPLATE: Final = re.compile(r"`[^`]*`")
 # What the machinery declares: a program that has one of these already is not of the shape.
 _TAKEN: Final = re.compile(
-    r"\b(?:const|let|var|function|class)\s+"
-    r"(?:relay|calls|HEAD|STATUS|IDLE_MS|DRAIN_MS|once)\b|SIGTERM"
+    r"(?<![.\w$])(?:relay|calls|HEAD|STATUS|FIRST_CONTENT_MS|IDLE_MS|KEEP_ALIVE_MS|DRAIN_MS|once)"
+    r"(?![\w$])"
 )
-_CLOSING: Final = {"(": ")", "{": "}", "[": "]"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
-    """What is the person's own in their handler."""
+class _Place:
+    """Where the handler stands, and what is in it."""
 
     start: int
     end: int
     opening: str  # app.post('/path', (req, res)
-    settings: tuple[str, ...]
-    question: str
-    client: str
-    text: str
-    last: str
-    res: str
+    app: str
+    body: Body
 
 
 def rewritten(source: str) -> str:
     """The program with its handler made right; empty if it is not of the known shape."""
-    if _TAKEN.search(source):
+    code = code_of(source)
+    if _TAKEN.search(code.bare) or "SIGTERM" in source or _UNPRINTED.search(source):
         return ""
-    shape = _shape_of(source)
-    listen = _LISTEN.search(source)
-    if shape is None or listen is None:
+    place = _place_of(code)
+    listens = list(_LISTEN.finditer(code.bare))
+    imported = _IMPORT.search(code.bare) or _REQUIRE.search(code.bare)
+    if (
+        place is None
+        or not _handler(place)
+        or len(listens) != 1
+        or imported is None
+        or listens[0]["app"] != place.app
+    ):
         return ""
-    server = listen["server"] or "server"
-    machinery, shutdown = _machinery(shape.text, shape.last)
-    new = f"{source[: shape.start]}{machinery}{_handler(shape)}{source[shape.end :].rstrip()}\n"
-    if not listen["server"]:
-        new = _LISTEN.sub(lambda it: f"const server = {it[0]}", new, count=1)
-    new = f"{new}\n{shutdown.replace('server.', f'{server}.')}"
-    return _with_import(new)
+    listen = listens[0]
+    server = listen["server"] or _free(source, "server", "listener", "httpServer")
+    if not server or listen.start() < place.end:
+        return ""
+    machinery, shutdown = _machinery(place.body)
+    named = "" if listen["server"] else f"const {server} = "
+    return (
+        f"{source[: imported.start()]}{_once(code)}{source[imported.start() : place.start]}"
+        f"{machinery}{_handler(place)}{source[place.end : listen.start()]}"
+        f"{named}{source[listen.start() :].rstrip()}\n\n{shutdown.replace('server.', f'{server}.')}"
+    )
 
 
-def _shape_of(source: str) -> _Shape | None:
-    handlers = [it for it in _HANDLER.finditer(source) if _CALL.search(_group(source, it.end()))]
+def _place_of(code: Code) -> _Place | None:
+    handlers = [
+        it for it in _HANDLER.finditer(code.bare) if _CALL.search(code.group(it.end()).bare)
+    ]
     if len(handlers) != 1:
         return None
     found = handlers[0]
-    body = _group(source, found.end())
-    end = re.compile(r"\s*\)\s*;?").match(source, found.end() + len(body))
-    calls, loop = list(_CALL.finditer(body)), _LOOP.search(body)
-    if end is None or len(calls) != 1 or loop is None:
+    group = code.group(found.end())
+    closed = _CLOSED.match(code.bare, found.end() + len(group.bare))
+    body = body_of(group.inside(), found["res"])
+    if closed is None or body is None:
         return None
-    question = _group(body, body.index("(", calls[0].end()) + 1)
-    frames = [_group(body, it.end())[1:-1].strip() for it in _FRAME.finditer(body)]
-    mark = f"{loop['event']}.delta.text"
-    texts = [it for it in frames if mark in it]
-    ends = [it for it in frames if mark not in it and it.startswith("{") and "rror" not in it]
-    if not question.startswith("{") or len(texts) != 1 or len(ends) != 1:
-        return None
-    opening = f"{found['app']}.{found['method']}({found['path']}, ({found['req']}, {found['res']})"
-    return _Shape(
-        found.start(),
-        end.end(),
-        opening,
-        tuple(it.strip() for it in body[: calls[0].start()].splitlines() if _SETTING.match(it)),
-        question,
-        calls[0]["client"],
-        texts[0].replace(mark, "event.delta.text"),
-        ends[0],
-        found["res"],
-    )
+    head = _OPENING_END.sub("", code.text[found.start() : found.end()])
+    opening = f"{head}, ({found['req']}, {found['res']})"
+    return _Place(found.start(), closed.end(), opening, found["app"], body)
 
 
-def _handler(shape: _Shape) -> str:
-    own = "".join(f"    {line}\n" for line in shape.settings)
-    waits = "async " if "await " in own or "await " in shape.question else ""
-    question = "\n".join(_indented(shape.question))
-    return (
-        f"{shape.opening} =>\n"
-        f"  relay({shape.res}, {waits}(options) => {{\n"
-        f"{own}"
-        f"    const question = {question};\n"
-        "    // `create`, not the helper `stream`: its iterator drops an error that comes while we"
+def _handler(place: _Place) -> str:
+    """The handler made right; empty if it has taken every name that we would give."""
+    body = place.body
+    own = "\n".join((*body.ahead, *body.kept, body.client, body.question))
+    asked, options = _free(own, "question", "asked"), _free(own, "options", "callOptions")
+    if not asked or not options:
+        return ""
+    waits = "async " if re.search(r"\bawait\b", "\n".join((*body.kept, body.question))) else ""
+    inside = (
+        f"relay({body.res}, {waits}({options}) => {{\n"
+        f"{''.join(_moved(it, 2) for it in body.kept)}"
+        f"{_moved(f'const {asked} = {body.question};', 2)}"
+        "  // `create`, not the helper `stream`: its iterator drops an error that comes while we"
         " await.\n"
-        f"    return {shape.client}.messages.create({{ ...question, stream: true }}, options);\n"
-        "  }),\n"
-        ");"
+        f"  return {body.client}.messages.create({{ ...{asked}, stream: true }}, {options});\n"
     )
+    if body.ahead:
+        ahead = "".join(_moved(it, 2) for it in body.ahead)
+        return f"{place.opening} => {{\n{ahead}{_moved(f'return {inside}}});', 2)}}});"
+    return f"{place.opening} =>\n{_moved(f'{inside}}}),', 2)});"
 
 
-def _indented(question: str) -> list[str]:
-    """The object literal as it stood, moved to where it stands now."""
-    first, *rest = question.splitlines()
-    if not rest:
-        return [first]
-    inner = [f"      {line.strip()}" for line in rest[:-1]]
-    return [first, *inner, f"    {rest[-1].strip()}"]
+def _moved(text: str, columns: int) -> str:
+    """The lines at a depth of their own; a template of several lines stays where it stood."""
+    first, *rest = text.splitlines()
+    blank = " " * columns
+    if any("\n" in it for it in _TEMPLATE.findall(code_of(text).bare)):
+        return "\n".join([f"{blank}{first}", *rest]) + "\n"
+    depth = min((len(it) - len(it.lstrip()) for it in rest if it.strip()), default=0)
+    moved = [f"{blank}{it[depth:]}" if it.strip() else "" for it in rest]
+    return "\n".join([f"{blank}{first}", *moved]) + "\n"
+
+
+def _free(text: str, *names: str) -> str:
+    """The first of the names that is not in the text; empty if all are."""
+    return next((it for it in names if not re.search(rf"\b{it}\b", text)), "")
 
 
 @cache
@@ -131,56 +141,18 @@ def _remedy() -> str:
     return path.read_text("utf-8")
 
 
-def _machinery(text: str, last: str) -> tuple[str, str]:
+def _machinery(body: Body) -> tuple[str, str]:
     """The remedy's limits and `relay`, with the person's frames; and what SIGTERM does."""
     remedy = _remedy()
     start = remedy.index("// Only what the model says")
     stop = remedy.index("app.post(")
-    relay = remedy[start:stop].replace("send({ text: event.delta.text })", f"send({text})")
-    relay = relay.replace("send({ event: 'end' })", f"send({last})")
+    last = "\n    ".join([body.last or "send({ event: 'end' });", *body.farewell])
+    relay = remedy[start:stop].replace("send({ text: event.delta.text })", f"send({body.frame})")
+    relay = relay.replace("send({ event: 'end' });", last)
     return relay, remedy[remedy.index("process.once('SIGTERM'") :]
 
 
-def _with_import(source: str) -> str:
-    if found := _IMPORT.search(source):
-        place, line = found.start(), "import { once } from 'node:events';\n"
-    else:
-        place, line = 0, "const { once } = require('node:events');\n"
-        place = found.start() if (found := _REQUIRE.search(source)) else 0
-    return f"{source[:place]}{line}{source[place:]}"
-
-
-def _group(source: str, start: int) -> str:
-    """The bracketed text that begins at `start`, brackets included; empty if it never closes."""
-    waiting: list[str] = []
-    place = start
-    while place < len(source):
-        character = source[place]
-        if character in "'\"`" or source.startswith(("//", "/*"), place):
-            place = _after_quoted(source, place)
-            continue
-        if character in _CLOSING:
-            waiting.append(_CLOSING[character])
-        elif waiting and character == waiting[-1]:
-            waiting.pop()
-            if not waiting:
-                return source[start : place + 1]
-        elif not waiting:
-            return ""
-        place += 1
-    return ""
-
-
-def _after_quoted(source: str, start: int) -> int:
-    """Where a string, a template or a comment that begins at `start` is over."""
-    for opening, closing in (("//", "\n"), ("/*", "*/")):
-        if source.startswith(opening, start):
-            end = source.find(closing, start + 2)
-            return len(source) if end < 0 else end + len(closing)
-    quote, place = source[start], start + 1
-    while place < len(source) and source[place] != quote:
-        if quote == "`" and source.startswith("${", place):
-            place += 1 + len(_group(source, place + 1) or " ")
-            continue
-        place += 2 if source[place] == "\\" else 1
-    return place + 1
+def _once(code: Code) -> str:
+    if _IMPORT.search(code.bare):
+        return "import { once } from 'node:events';\n"
+    return "const { once } = require('node:events');\n"

@@ -1,8 +1,20 @@
-"""What to change, in a sentence or two, for each finding. Only words; the diffs are in `fixes`."""
+"""What to change, in a sentence or two, for each finding. Only words; the diffs are in `fixes`.
+
+True of every stack and dialect; what is true of one language only is said where it is spoken.
+"""
 
 from __future__ import annotations
 
 from typing import Final
+
+from finalstop.doctor.stacks import Language
+
+
+def fix_words(name: str, language: Language | None) -> str:
+    """What to change, as the language of the handler has it."""
+    own = _IN_LANGUAGE.get((name, language)) if language else None
+    return f"{FIX_WORDS[name]} {own}" if own else FIX_WORDS[name]
+
 
 FIX_WORDS: Final[dict[str, str]] = {
     "unreachable": "Start the server, and check host, port and http or https.",
@@ -14,13 +26,14 @@ FIX_WORDS: Final[dict[str, str]] = {
         "no promise or task go without an owner."
     ),
     "open_after_terminal": (
-        "Leave the loop at `message_stop` and end the response there; do not wait for the"
-        " body. `finalMessage()` waits for the body, too."
+        "Leave the loop at the event that ends the answer (`message_stop` with Claude, "
+        "`finish_reason` or `[DONE]` with OpenAI) and end the response there; do not wait for the"
+        " upstream's body."
     ),
     "still_open": "Run it again with --run or --simulator: then the cause has a name.",
     "hangs_on_stall": (
         "Set a timer that every event of the answer starts anew, and abort the call when "
-        "it runs out. The SDK's `timeout` is not it. If you have such a timer and it is longer "
+        "it runs out. The SDK's `timeout` is not enough. If you have such a timer and it is longer "
         "than the doctor watched, say so with --window."
     ),
     "pings_mask_stall": "Let only content start the timer anew: no ping, no comment, no bytes.",
@@ -30,10 +43,11 @@ FIX_WORDS: Final[dict[str, str]] = {
     ),
     "no_terminal": (
         "Send a last frame that says that the answer is whole, such as `data: "
-        '{"event":"end"}`, and only after `message_stop`.'
+        '{"event":"end"}`, and only after the upstream has said so.'
     ),
     "truncation_looks_complete": (
-        "Send the end only if `message_stop` was seen, and an error frame otherwise."
+        "Send the end only if the upstream's own (`message_stop` with Claude, `finish_reason` "
+        "with OpenAI) was seen, and an error frame otherwise."
     ),
     "reset_looks_complete": (
         "Send the end inside the try, after the loop, never in a finally; and an error "
@@ -45,20 +59,18 @@ FIX_WORDS: Final[dict[str, str]] = {
     ),
     "two_terminals": "Send the terminal in one place, and nothing after it.",
     "undispatched_tail": (
-        "End every frame with a blank line. After the head, `res.status(500).end(text)` "
-        "only appends text."
+        "End every frame with a blank line. After the head a status or an error page can no "
+        "longer be sent: it only appends text."
     ),
-    "empty_deltas": "Pass on only what has a text: `event.delta.type === 'text_delta'`.",
+    "empty_deltas": "Pass on only what has a text, and skip the rest.",
     "status_flattened": (
         "Send the head when the first event has come; until then answer with the "
-        "upstream's own status. Set `maxRetries: 0`."
+        "upstream's own status. Switch off the SDK's retries."
     ),
     "retry_after_lost": "Pass on the upstream's `retry-after` with its status.",
-    "upstream_not_cancelled": (
-        "Listen for the response's `close` (not the request's) and abort the call."
-    ),
+    "upstream_not_cancelled": ("Watch for the client's departure, and abort the call at once."),
     "upstream_not_cancelled_before_head": (
-        "Listen from before the call is made, and hand the call the signal."
+        "Watch from before the call is made, and hand the call what aborts it."
     ),
     "sigterm_hangs": (
         "At SIGTERM take no new request, give open streams some seconds, then end each "
@@ -90,4 +102,19 @@ FIX_WORDS: Final[dict[str, str]] = {
     ),
     "head_asks_the_model": "Answer HEAD without the handler, or take the question by POST.",
     "preflight_refused": ("Only if pages of other origins should ask: allow them by CORS headers."),
+}
+
+_JS, _PY = Language.JAVASCRIPT, Language.PYTHON
+_IN_LANGUAGE: Final[dict[tuple[str, Language], str]] = {
+    ("open_after_terminal", _JS): "`finalMessage()` of Anthropic's SDK waits for the body, too.",
+    ("process_dies", _JS): "In Node an `error` event without a listener ends the process.",
+    ("hangs_on_stall", _JS): "In TypeScript it covers the wait for the head only.",
+    ("hangs_on_stall", _PY): "In Python pings start it anew, and it is 600 s by default.",
+    ("undispatched_tail", _JS): "So does `res.status(500).end(text)`.",
+    ("empty_deltas", _JS): "With Claude: `event.delta.type === 'text_delta'`.",
+    ("empty_deltas", _PY): 'With Claude: `event.delta.type == "text_delta"`, or `text_stream`.',
+    ("status_flattened", _JS): "In the SDK: `maxRetries: 0`.",
+    ("status_flattened", _PY): "In the SDK: `max_retries=0`.",
+    ("upstream_not_cancelled", _JS): "It is the response's `close`, not the request's.",
+    ("upstream_not_cancelled_before_head", _JS): "It is the `signal` of an `AbortController`.",
 }

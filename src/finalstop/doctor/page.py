@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Final
 
-from finalstop.doctor.advice import ADVICE, HANGS
-from finalstop.doctor.chart import chart_of
+from finalstop.doctor.advice import HANGS, advice_for
+from finalstop.doctor.chart import Chart, chart_of
 from finalstop.doctor.finding import Finding
 from finalstop.doctor.findings import untold
 from finalstop.doctor.observations import Observations, Question, Step
-from finalstop.doctor.record import safe_headers, safe_url, verdict
+from finalstop.doctor.record import safe_body, safe_headers, safe_url, verdict
 from finalstop.doctor.stacks import stacks_of
 from finalstop.doctor.timeline import Mark, MarkKind, Row, rows_of, scale
 from finalstop.doctor.wording import seconds, size, visible
@@ -58,14 +58,16 @@ _PAINT: Final[dict[MarkKind, str]] = {
 
 def as_html(seen: Observations, findings: Sequence[Finding]) -> str:
     """One self-contained HTML document."""
+    chart = chart_of(seen)
+    seen = chart.seen
     title = f"{safe_url(seen.url)}: {verdict(findings)}"
     body = "\n".join(
         [
             f"<h1>{_said(title)}</h1>",
-            *_question(seen),
-            *_timeline(rows_of(chart_of(seen))),
+            *_question(chart),
+            *_timeline(rows_of(chart)),
             *(_finding(it) for it in findings),
-            *_advice(findings),
+            *_advice(seen, findings),
             *_diffs(findings),
             *_untold(seen),
         ]
@@ -86,8 +88,8 @@ def _code(text: str) -> str:
     return f"<code>{_said(text)}</code>"
 
 
-def _question(seen: Observations) -> Iterator[str]:
-    chart = chart_of(seen)
+def _question(chart: Chart) -> Iterator[str]:
+    seen = chart.seen
     asked = seen.steps.get(Step.ASK) or next((it.exchange for it in seen.trials.values()), None)
     yield "<h2>What was asked</h2>"
     if asked is not None:
@@ -105,7 +107,7 @@ def _question_lines(question: Question) -> Iterator[str]:
     yield f"{question.method} {safe_url(question.url)}"
     yield from (f"{name}: {value}" for name, value in safe_headers(question.headers))
     if question.body:
-        yield f"{size(len(question.body))}: {question.body.decode('utf-8', 'replace')}"
+        yield f"{size(len(question.body))}: {safe_body(question)}"
 
 
 def _timeline(rows: Sequence[Row]) -> Iterator[str]:
@@ -159,12 +161,12 @@ def _finding(it: Finding) -> str:
     )
 
 
-def _advice(findings: Iterable[Finding]) -> Iterator[str]:
+def _advice(seen: Observations, findings: Iterable[Finding]) -> Iterator[str]:
     if not HANGS.intersection(it.name for it in findings):
         return
     yield "<h2>What is true of the popular advice</h2>\n<table>"
     yield "<tr><th>advice</th><th>cures</th><th>does not cure</th></tr>"
-    for it in ADVICE:
+    for it in advice_for(stacks_of(seen)):
         cells = "".join(f"<td>{_said(text)}</td>" for text in (it.says, it.cures, it.leaves))
         yield f"<tr>{cells}</tr>"
     yield "</table>"

@@ -10,11 +10,13 @@ import asyncio
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from errno import ENOENT
 from pathlib import Path
 from typing import Final
 
@@ -189,6 +191,7 @@ async def treated(recipe: Recipe, *, start_s: float = START_S) -> AsyncIterator[
     Raises:
         DoctorError: its address is taken, it did not start, or did not listen in time.
     """
+    _check_program(recipe)
     if await listens(recipe.address):
         where = "{}:{}".format(*recipe.address)
         told = f"something listens on {where} already: it would be examined instead; end it first"
@@ -203,6 +206,17 @@ async def treated(recipe: Recipe, *, start_s: float = START_S) -> AsyncIterator[
         finally:
             # Also where that was interrupted, by a second Ctrl-C.
             patient.signal(signal.SIGKILL)
+
+
+def _check_program(recipe: Recipe) -> None:
+    """Whether there is such a program; of a shell's line the shell will tell."""
+    program = _arguments(recipe.command)[0]
+    if os.path.dirname(program):  # noqa: PTH120 - a Path would lose the ./ that means a folder
+        found = (recipe.folder / program).exists()
+    else:
+        found = shutil.which(program, os.F_OK, recipe.env.get("PATH", os.defpath)) is not None
+    if not found:
+        raise DoctorError(f"--run {recipe.command!r}: {os.strerror(ENOENT)}")
 
 
 async def listens(address: tuple[str, int]) -> bool:

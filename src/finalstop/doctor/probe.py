@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from finalstop.doctor.coding import Decoder
 from finalstop.doctor.connection import (
+    CONNECT_S,
     DIRECT,
     Came,
     Line,
@@ -27,11 +28,13 @@ from finalstop.doctor.http import Head, ResponseReader, request_bytes
 from finalstop.doctor.observations import Arrival, Ending, Exchange, Framing, Question
 
 BODY_BYTES_MAX: Final = 16 << 20
+TOO_MUCH: Final = "we stopped reading"
 # How often we ask whether it is time to leave or to give up; arrivals are noted at once.
 TICK_S: Final = 0.02
 
 
-def _never(at_s: float, body_bytes: int) -> bool:
+def never(at_s: float, body_bytes: int) -> bool:
+    """Leaves never: what came is looked at to its end."""
     del at_s, body_bytes
     return False
 
@@ -47,14 +50,18 @@ class Watch:
     `window_s` is how long nothing may come, `total_s` how long all may last. `leaves` is asked
     again and again with the seconds since the beginning and the body bytes so far: True leaves, by
     FIN or with `resets` by RST. `stirred` is the `time.monotonic` of what else counts as progress.
+    `head_s` is how long the head may take where that is longer than the window. Of the body at most
+    `bytes_max` are kept; with them the exchange ends, and `failure` begins with TOO_MUCH
+    unless it was to be left anyway.
     """
 
     window_s: float
     total_s: float
-    leaves: Callable[[float, int], bool] = _never
+    leaves: Callable[[float, int], bool] = never
     resets: bool = False
     stirred: Callable[[], float] = _nothing_else
     bytes_max: int = BODY_BYTES_MAX
+    head_s: float = 0.0
 
 
 def after_first_bytes(more_s: float) -> Callable[[float, int], bool]:
@@ -79,7 +86,7 @@ async def ask(
     began = time.monotonic() if began is None else began
     asking = _Asking(question, watch, began)
     try:
-        line = await connect(question.url, way, within_s=watch.total_s)
+        line = await connect(question.url, way, within_s=min(watch.total_s, CONNECT_S))
     except NoConnectionError as none:
         asking.end(Ending.NO_CONNECTION, time.monotonic(), str(none))
         return asking.exchange()
@@ -182,8 +189,15 @@ class _Asking:
         self._body_bytes += len(data)
         self._arrivals.append(Arrival(at - self._began, plain, len(data)))
         if self._decoder.full:
-            told = f"we stopped reading at {self._watch.bytes_max} bytes of body"
+            self._end_full(at)
+
+    def _end_full(self, at: float) -> None:
+        # Who meant to leave anyway leaves now.
+        if self._watch.leaves is never:
+            told = f"{TOO_MUCH} at {self._watch.bytes_max:,} bytes of body"
             self.end(Ending.STILL_OPEN, at, told)
+        else:
+            self.end(Ending.LEFT, at)
 
     def _take_end(self, came: Came) -> None:
         if came.failure is not None:
@@ -201,8 +215,13 @@ class _Asking:
         watch, elapsed = self._watch, now - self._began
         if watch.leaves(elapsed, self._body_bytes):
             self.end(Ending.LEFT, now)
-        elif self._silent_s(now) >= watch.window_s or elapsed >= watch.total_s:
+        elif self._silent_s(now) >= self._patience_s or elapsed >= watch.total_s:
             self.end(Ending.STILL_OPEN, now)
+
+    @property
+    def _patience_s(self) -> float:
+        watch = self._watch
+        return watch.window_s if self._head_s is not None else max(watch.window_s, watch.head_s)
 
     def _silent_s(self, now: float) -> float:
         return now - max(self._progress, self._watch.stirred())

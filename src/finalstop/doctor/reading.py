@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import accumulate
 from typing import Any, Final
+
+import msgspec
 
 from finalstop.doctor.observations import Exchange
 
@@ -51,20 +51,33 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All of a body. `tail` is what came after the last blank line: a browser drops it."""
+    """All of a body. `tail` is what came after the last blank line: a browser drops it.
+
+    Of more than FRAMES_MAX frames only the first ones and those of the last END_BYTES are read:
+    `skipped_bytes` lie between them.
+    """
 
     carrier: Carrier
     frames: tuple[Frame, ...]
     tail: str = ""
     valid_utf8: bool = True
+    skipped_bytes: int = 0
 
 
-# A line ends with CR LF, LF or CR (WHATWG #parsing-an-event-stream).
-_LINE: Final = re.compile(rb"([^\r\n]*)(?:\r\n|\n|\r)")
+# No model speaks so much; a test server that never ends does, and the report must not wait for it.
+FRAMES_MAX: Final = 10_000
+END_BYTES: Final = 64 * 1024
+
+
+# A line ends with CR LF, LF or CR (WHATWG #parsing-an-event-stream). Only the end is sought: a
+# pattern of the whole line would look at a long line without an end once from each of its bytes.
+_LINE_END: Final = re.compile(rb"\r\n?|\n")
+_BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 _FIELD: Final = re.compile(rb"(?:data|event|id|retry)(?::|$)|:")
 _FIELDS: Final = frozenset({"data", "event", "id", "retry"})
 _BOM: Final = b"\xef\xbb\xbf"
 _SNIFFED_BYTES: Final = 65_536
+_JSON: Final = msgspec.json.Decoder()
 
 
 def read(exchange: Exchange) -> Reading:
@@ -75,11 +88,12 @@ def read(exchange: Exchange) -> Reading:
     valid = _is_utf8(body)
     match carrier:
         case Carrier.SSE:
-            frames, tail = _event_stream(body, clock)
-            return Reading(carrier, frames, tail, valid)
+            start = len(_BOM) if body.startswith(_BOM) else 0
+            frames, tail, skipped = _both_ends(body, start, clock, _event_stream, _BLANK_LINE)
+            return Reading(carrier, frames, tail, valid, skipped)
         case Carrier.JSON_LINES:
-            frames, tail = _json_lines(body, clock)
-            return Reading(carrier, frames, tail, valid)
+            frames, tail, skipped = _both_ends(body, 0, clock, _json_lines, _LINE_END)
+            return Reading(carrier, frames, tail, valid, skipped)
         case _:
             return Reading(carrier, tuple(_pieces(exchange)), "", valid)
 
@@ -89,23 +103,33 @@ def object_of(text: str) -> Mapping[str, Any]:
     if not text.lstrip().startswith("{"):
         return {}
     try:
-        value = json.loads(text)
+        value = _decoded(text)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
 
+def _decoded(text: str) -> Any:
+    try:
+        return _JSON.decode(text)
+    except (msgspec.DecodeError, UnicodeError):
+        return json.loads(text)  # slower, and more lenient: it takes NaN and half a surrogate pair
+
+
 class _Clock:
-    """Tells when the byte at an offset arrived."""
+    """Tells when the byte at an offset arrived; the offsets asked for may only grow."""
 
     def __init__(self, exchange: Exchange) -> None:
-        self._ends = list(accumulate(len(it.data) for it in exchange.arrivals))
-        self._times = [it.at_s for it in exchange.arrivals]
+        self._arrivals = iter(exchange.arrivals)
+        self._end = 0
+        self._at_s = 0.0
 
     def at(self, offset: int) -> float:
         """When the last of the first `offset` bytes arrived."""
-        place = bisect_left(self._ends, offset)
-        return self._times[min(place, len(self._times) - 1)] if self._times else 0.0
+        while self._end < offset and (arrival := next(self._arrivals, None)):
+            self._end += len(arrival.data)
+            self._at_s = arrival.at_s
+        return self._at_s
 
 
 def _carrier_of(exchange: Exchange, body: bytes) -> Carrier:
@@ -148,23 +172,51 @@ def _is_utf8(body: bytes) -> bool:
     return True
 
 
-def _event_stream(body: bytes, clock: _Clock) -> tuple[tuple[Frame, ...], str]:
+# Reads frames from an offset on, at most FRAMES_MAX; gives them and the offset of what is left.
+_Reader = Callable[[bytes, int, _Clock], tuple[list[Frame], int]]
+
+
+def _both_ends(
+    body: bytes, start: int, clock: _Clock, reader: _Reader, boundary: re.Pattern[bytes]
+) -> tuple[tuple[Frame, ...], str, int]:
+    """All frames, or those of the two ends; the tail; how many bytes lie between the ends."""
+    frames, left = reader(body, start, clock)
+    skipped = 0
+    if len(frames) == FRAMES_MAX:
+        near_end = max(left, len(body) - END_BYTES)
+        found = boundary.search(body, near_end) if near_end > left else None
+        onward = found.end() if found else near_end
+        more, end = reader(body, onward, clock)
+        skipped, left = onward - left, end
+        frames += more
+    return tuple(frames), body[left:].decode("utf-8", "replace"), skipped
+
+
+def _event_stream(body: bytes, start: int, clock: _Clock) -> tuple[list[Frame], int]:
     frames: list[Frame] = []
     lines: list[str] = []
-    start = position = len(_BOM) if body.startswith(_BOM) else 0
-    for found in _LINE.finditer(body, position):
-        position = found.end()
-        if found[1]:
-            lines.append(found[1].decode("utf-8", "replace"))
+    position = start
+    for found in _LINE_END.finditer(body, position):
+        line, position = body[position : found.start()], found.end()
+        if line:
+            lines.append(line.decode("utf-8", "replace"))
             continue
         if lines:
             frames.append(_block(lines, clock.at(position), start, position))
         lines, start = [], position
-    rest = body[start:].decode("utf-8", "replace")
-    return tuple(frames), rest
+        if len(frames) == FRAMES_MAX:
+            break
+    return frames, start
 
 
 def _block(lines: list[str], at_s: float, start: int, end: int) -> Frame:
+    if len(lines) == 1 and lines[0].startswith("data:"):
+        text = lines[0][5:].removeprefix(" ")
+        return Frame(at_s, start, end, "", text, object_of(text))
+    return _block_of_many(lines, at_s, start, end)
+
+
+def _block_of_many(lines: list[str], at_s: float, start: int, end: int) -> Frame:
     data: list[str] = []
     comments: list[str] = []
     odd: list[str] = []
@@ -190,19 +242,22 @@ def _block(lines: list[str], at_s: float, start: int, end: int) -> Frame:
     )
 
 
-def _json_lines(body: bytes, clock: _Clock) -> tuple[tuple[Frame, ...], str]:
+def _json_lines(body: bytes, start: int, clock: _Clock) -> tuple[list[Frame], int]:
     frames: list[Frame] = []
-    end = 0
-    for found in _LINE.finditer(body):
-        end = found.end()
-        if found[1].strip():
-            frames.append(_line(found[1], clock.at(end), found.start(), end))
+    end = start
+    for found in _LINE_END.finditer(body, start):
+        start, end = end, found.end()
+        line = body[start : found.start()]
+        if line.strip():
+            frames.append(_line(line, clock.at(end), start, end))
+        if len(frames) == FRAMES_MAX:
+            return frames, end
     rest = body[end:]
     # The last line needs no line end: if it is whole JSON, it is a line.
     if rest.strip() and object_of(rest.decode("utf-8", "replace")):
         frames.append(_line(rest, clock.at(len(body)), end, len(body)))
-        rest = b""
-    return tuple(frames), rest.decode("utf-8", "replace")
+        end = len(body)
+    return frames, end
 
 
 def _line(line: bytes, at_s: float, start: int, end: int) -> Frame:

@@ -10,20 +10,30 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from finalstop.doctor.chart import chart_of
 from finalstop.doctor.finding import Finding, Fix, Level
-from finalstop.doctor.findings import untold
+from finalstop.doctor.findings import all_ended_and_said_how, untold
+from finalstop.doctor.masking import HIDDEN, safe_body, safe_headers, safe_url
 from finalstop.doctor.observations import Observations
 from finalstop.doctor.stacks import stacks_of
 from finalstop.doctor.timeline import Row, rows_of
-from finalstop.doctor.wording import SECRET_HEADERS, counted, visible
+from finalstop.doctor.wording import counted
+
+__all__ = [
+    "HIDDEN",
+    "SCHEMA",
+    "as_json",
+    "closing",
+    "diffs_of",
+    "record_of",
+    "safe_body",
+    "safe_headers",
+    "safe_url",
+    "verdict",
+]
 
 SCHEMA: Final = 1
-HIDDEN: Final = "(hidden)"
-_SECRET_ANSWERS: Final = frozenset({"set-cookie", "www-authenticate"})
-_SECRET_WORDS: Final = ("key", "token", "secret", "password", "signature", "auth")
 
 
 def as_json(seen: Observations, findings: Sequence[Finding]) -> str:
@@ -34,6 +44,7 @@ def as_json(seen: Observations, findings: Sequence[Finding]) -> str:
 def record_of(seen: Observations, findings: Sequence[Finding]) -> dict[str, Any]:
     """The report as plain data."""
     chart = chart_of(seen)
+    seen = chart.seen
     return {
         "schema": SCHEMA,
         "url": safe_url(seen.url),
@@ -61,31 +72,14 @@ def verdict(findings: Iterable[Finding]) -> str:
     return ", ".join(said) or "no finding"
 
 
-def safe_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The headers with the values of keys and cookies taken out."""
-    hidden = SECRET_HEADERS | _SECRET_ANSWERS
-    return [
-        (visible(name), HIDDEN if _is_secret(name, hidden) else visible(value))
-        for name, value in headers
-    ]
-
-
-def safe_url(url: str) -> str:
-    """The URL without a password, and without the values of what is called a key."""
-    try:
-        parts = urlsplit(url)
-        query = parse_qsl(parts.query, keep_blank_values=True)
-    except ValueError:
-        return visible(url.partition("?")[0])
-    host = parts.netloc.rpartition("@")[2]
-    shown = [(name, HIDDEN if _is_secret(name, frozenset()) else value) for name, value in query]
-    asked = urlencode(shown, safe="():/,@=") if query else parts.query
-    return visible(SplitResult(parts.scheme, host, parts.path, asked, "").geturl(), 400)
-
-
-def _is_secret(name: str, hidden: frozenset[str]) -> bool:
-    low = name.lower()
-    return low in hidden or any(word in low for word in _SECRET_WORDS)
+def closing(seen: Observations, findings: Sequence[Finding]) -> str:
+    """The sentence of a report without a problem: no more than what was seen."""
+    open_questions = len(untold(seen))
+    if all_ended_and_said_how(chart_of(seen)):
+        return "Every answer that we asked for ended, once, and said how."
+    more = f"; {counted(open_questions, 'thing')} could not be told, see below"
+    other = " else" if findings else ""
+    return f"Nothing{other} wrong was seen{more if open_questions else ''}."
 
 
 def diffs_of(findings: Iterable[Finding]) -> list[tuple[Fix, list[str]]]:

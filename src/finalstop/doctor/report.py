@@ -13,13 +13,21 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from finalstop.doctor.advice import ADVICE, HANGS
+from finalstop.doctor.advice import HANGS, advice_for
 from finalstop.doctor.chart import Chart, chart_of
 from finalstop.doctor.finding import Finding, Level
 from finalstop.doctor.findings import untold
 from finalstop.doctor.observations import Observations, Question, Step
 from finalstop.doctor.page import as_html
-from finalstop.doctor.record import as_json, diffs_of, safe_headers, safe_url, verdict
+from finalstop.doctor.record import (
+    as_json,
+    closing,
+    diffs_of,
+    safe_body,
+    safe_headers,
+    safe_url,
+    verdict,
+)
 from finalstop.doctor.stacks import stacks_of
 from finalstop.doctor.timeline import LEGEND, drawn, rows_of, ruler, scale
 from finalstop.doctor.wording import counted, seconds, size, visible
@@ -34,22 +42,26 @@ DRAWN_COLUMNS: Final = 48
 def print_report(console: Console, seen: Observations, findings: Sequence[Finding]) -> None:
     """Print all of it; about two screens, and the diffs."""
     chart = chart_of(seen)
+    seen = chart.seen
     _print_verdict(console, seen, findings)
     _print_question(console, chart)
     _print_timeline(console, chart)
     for finding in findings:
         _print_finding(console, finding)
     if HANGS.intersection(it.name for it in findings):
-        _print_advice(console)
+        _print_advice(console, seen)
     _print_diffs(console, findings)
     _print_untold(console, seen)
 
 
 def print_ci(console: Console, seen: Observations, findings: Sequence[Finding]) -> None:
-    """One line for each finding, for logs and annotations: `level name: title (evidence)`."""
-    for it in findings:
-        line = f"{it.level} {it.name}: {it.title} ({it.evidence[0]})"
+    """A line for each finding, and for what was not told: `level name: title (evidence)`."""
+    seen = chart_of(seen).seen
+    for found in findings:
+        line = f"{found.level} {found.name}: {found.title} ({found.evidence[0]})"
         console.print(Text(line), soft_wrap=True)
+    for it in untold(seen):
+        console.print(Text(f"untold {it.what}: {it.why}"), soft_wrap=True)
     console.print(
         Text(f"finalstop doctor {safe_url(seen.url)}: {verdict(findings)}"), soft_wrap=True
     )
@@ -61,7 +73,7 @@ def _print_verdict(console: Console, seen: Observations, findings: Sequence[Find
     line = Text(f"{safe_url(seen.url)}: {verdict(findings)}", style=f"bold {color}")
     console.print(line)
     if worst is not Level.PROBLEM:
-        console.print(Text("Every answer that we asked for ended, once, and said how."))
+        console.print(Text(closing(seen, findings)))
         return
     first = findings[0]
     console.print(Text(f"{_sentence(first.title)}."))
@@ -98,8 +110,7 @@ def _question_lines(question: Question) -> Iterator[str]:
     for name, value in safe_headers(question.headers):
         yield f"  {name}: {value}"
     if question.body:
-        body = visible(question.body.decode("utf-8", "replace"))
-        yield f"  {size(len(question.body))}: {body}"
+        yield f"  {size(len(question.body))}: {visible(safe_body(question))}"
 
 
 def _print_timeline(console: Console, chart: Chart) -> None:
@@ -135,12 +146,12 @@ def _print_finding(console: Console, finding: Finding) -> None:
     console.print(table)
 
 
-def _print_advice(console: Console) -> None:
+def _print_advice(console: Console, seen: Observations) -> None:
     _rule(console, "what is true of the popular advice")
     table = Table(box=None, pad_edge=False)
     for title in ("advice", "cures", "does not cure"):
         table.add_column(title, ratio=1)
-    for it in ADVICE:
+    for it in advice_for(stacks_of(seen)):
         table.add_row(Text(it.says), Text(it.cures), Text(it.leaves))
     console.print(table)
 

@@ -11,7 +11,7 @@ import time
 from typing import Final
 
 from finalstop.doctor.cases import ENDLESS
-from finalstop.doctor.observations import Ending, Shutdown
+from finalstop.doctor.observations import Shutdown
 from finalstop.doctor.patient import Patient
 from finalstop.doctor.probe import Watch, ask
 from finalstop.doctor.trials import Ward
@@ -49,9 +49,8 @@ async def shut_down(
     if not signalled:
         exited.cancel()
         return None
-    if exchange.ending is not Ending.LEFT:
-        left_s = within_s - (time.monotonic() - signalled[0])
-        await asyncio.wait([exited], timeout=max(left_s, _TICK_S))
+    left_s = within_s - (time.monotonic() - signalled[0])
+    await asyncio.wait([exited], timeout=max(left_s, _TICK_S))
     at = exited.result() if exited.done() else None
     exited.cancel()
     status = patient.status

@@ -33,6 +33,19 @@ class Stack(StrEnum):
     CLOUDFLARE = "cloudflare"
 
 
+class Language(StrEnum):
+    """What the handler is written in."""
+
+    JAVASCRIPT = "javascript"
+    PYTHON = "python"
+
+
+_LANGUAGES: Final = {
+    **dict.fromkeys((Stack.AI_SDK, Stack.NEXT, Stack.EXPRESS), Language.JAVASCRIPT),
+    Stack.NODE_HTTP: Language.JAVASCRIPT,
+    **dict.fromkeys((Stack.SSE_STARLETTE, Stack.FASTAPI, Stack.STARLETTE), Language.PYTHON),
+    **dict.fromkeys((Stack.FLASK, Stack.DJANGO, Stack.AIOHTTP), Language.PYTHON),
+}
 HOPS: Final = frozenset({Stack.NGINX, Stack.HAPROXY, Stack.CADDY, Stack.CLOUDFLARE})
 
 
@@ -107,6 +120,12 @@ def stacks_of(seen: Observations) -> tuple[Told, ...]:
 def handler_stack(stacks: tuple[Told, ...]) -> Stack | None:
     """What runs the handler, if it could be told."""
     return next((it.stack for it in stacks if it.stack not in HOPS), None)
+
+
+def language_of(stacks: tuple[Told, ...]) -> Language | None:
+    """What the handler is written in, if its stack could be told."""
+    stack = handler_stack(stacks)
+    return _LANGUAGES[stack] if stack else None
 
 
 def hop(stacks: tuple[Told, ...]) -> Stack | None:

@@ -24,6 +24,11 @@ SMALL_S: Final = 2.0
 LEAST_S: Final = 0.3
 LEAVE_EARLY_S: Final = 0.15
 LEAVE_AFTER_BODY_S: Final = 0.2
+# How long the first byte of an answer may take: models think, and proxies wait longer.
+HEAD_S: Final = 10.0
+# No answer of a model is so long; and what is kept has to be read in what is left of the time.
+ASK_BYTES_MAX: Final = 4 << 20
+SMALL_BYTES_MAX: Final = 64 * 1024
 RECONNECT_BYTES: Final = 8 * 1024
 # A page that is not the endpoint's own asks, as a browser does before it posts JSON.
 ORIGIN: Final = "https://app.example"
@@ -61,8 +66,10 @@ async def make_round(visit: Round) -> None:
     """Ask the question, leave it twice, and ask what is asked of every endpoint on the web."""
     most_s = (visit.deadline - time.monotonic()) * ASK_SHARE
     says = f"ask: {visit.question.method} {visit.question.url}"
-    await _step(visit, Step.ASK, says, visit.question, Watch(visit.window_s, most_s))
-    if is_served(visit.steps[Step.ASK]):
+    watch = Watch(visit.window_s, most_s, bytes_max=ASK_BYTES_MAX, head_s=HEAD_S)
+    await _step(visit, Step.ASK, says, visit.question, watch)
+    asked = visit.steps[Step.ASK]
+    if is_served(asked):
         await _leave_early(visit)
     await ask_around(visit)
 
@@ -80,7 +87,7 @@ async def ask_around(visit: Round) -> None:
         again = _reconnect(visit.question, asked.body)
         small.append((Step.RECONNECT, "GET, as an EventSource does after the end", again))
     for step, says, question in small:
-        watch = Watch(SMALL_S, SMALL_S, leaves=_after_bytes)
+        watch = Watch(SMALL_S, SMALL_S, leaves=_after_bytes, bytes_max=SMALL_BYTES_MAX)
         await _step(visit, step, f"ask: {says}", question, watch)
 
 
@@ -90,10 +97,19 @@ def is_served(exchange: Exchange) -> bool:
 
 
 async def _leave_early(visit: Round) -> None:
-    early = Watch(SMALL_S, SMALL_S, leaves=lambda at_s, _: at_s >= LEAVE_EARLY_S)
+    early = Watch(
+        SMALL_S, SMALL_S, leaves=lambda at_s, _: at_s >= LEAVE_EARLY_S, bytes_max=SMALL_BYTES_MAX
+    )
     says = "ask again, and leave before the answer"
     await _step(visit, Step.LEAVE_BEFORE_HEAD, says, visit.question, early)
-    midway = Watch(visit.window_s, visit.window_s, leaves=after_first_bytes(LEAVE_AFTER_BODY_S))
+    patience_s = visit.window_s + (visit.steps[Step.ASK].head_s or 0.0)
+    midway = Watch(
+        visit.window_s,
+        patience_s,
+        leaves=after_first_bytes(LEAVE_AFTER_BODY_S),
+        bytes_max=SMALL_BYTES_MAX,
+        head_s=patience_s,
+    )
     says = "ask again, and leave mid-stream"
     await _step(visit, Step.LEAVE_MID_STREAM, says, visit.question, midway)
 

@@ -17,6 +17,11 @@ from finalstop.doctor.reading import Carrier, Frame, Reading, read
 
 # Frames that arrive within so long of each other came in one burst.
 BURST_S: Final = 0.05
+_SPACE: Final = 0x20
+_LAYOUT: Final = b"\t\n\f\r\x1b"
+_SAMPLE_BYTES: Final = 4096
+# Of random bytes an eighth are control characters; of text in any charset next to none.
+_BINARY_SHARE: Final = 0.02
 
 _TERMINALS: Final = frozenset({Role.SUCCESS, Role.FAILURE, Role.CLOSE})
 _PROPER: Final = frozenset({Ending.WHOLE, Ending.CLOSED})
@@ -86,14 +91,29 @@ class Transcript:
         return self.exchange.status is not None and 200 <= self.exchange.status < 300
 
     @property
+    def speaks_unknown(self) -> bool:
+        """Whether there are events with data, and none is a delta or a terminal to us."""
+        known = any(it.role in _TERMINALS or it.role is Role.DELTA for it in self.said)
+        streams = self.reading.carrier in {Carrier.SSE, Carrier.JSON_LINES}
+        return streams and not known and any(it.data is not None for it in self.reading.frames)
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the body is no text in any charset: many control characters."""
+        sample = self.exchange.body[:_SAMPLE_BYTES]
+        controls = sum(byte < _SPACE and byte not in _LAYOUT for byte in sample)
+        return controls > len(sample) * _BINARY_SHARE
+
+    @property
     def ended_properly(self) -> bool:
         """Whether the body ended as its framing says."""
         return self.exchange.ending in _PROPER
 
     @property
     def broken(self) -> bool:
-        """Whether the connection broke in the middle."""
-        return self.exchange.ending in _BROKEN
+        """Whether the connection, or the framing of the body, broke in the middle."""
+        ending = self.exchange.ending
+        return ending in _BROKEN or (ending is Ending.NOT_HTTP and self.exchange.status is not None)
 
     @property
     def progress_s(self) -> float:
@@ -133,7 +153,13 @@ class Transcript:
 def transcribe(name: str, exchange: Exchange, dialect: Dialect, window_s: float) -> Transcript:
     """Read an exchange in a dialect."""
     reading = read(exchange)
-    said = tuple(Said(frame, dialect.judge(frame)) for frame in reading.frames)
+    # A page that says what went wrong is no answer, and a document is none that was streamed.
+    page = reading.carrier is Carrier.DOCUMENT or (
+        reading.carrier is Carrier.TEXT and exchange.status is not None and exchange.status >= 300
+    )
+    said = tuple(
+        Said(frame, Role.OTHER if page else dialect.judge(frame)) for frame in reading.frames
+    )
     return Transcript(name, exchange, reading, dialect, said, window_s)
 
 

@@ -17,7 +17,7 @@ from finalstop.doctor.cases import ROLE_OF, Leaving, Role
 from finalstop.doctor.connection import DIRECT, Way
 from finalstop.doctor.observations import Call, Case, Ending, Exchange, Question, Trial
 from finalstop.doctor.patient import Patient
-from finalstop.doctor.probe import Watch, after_first_bytes, ask
+from finalstop.doctor.probe import Watch, after_first_bytes, ask, never
 from finalstop.simulator import CallEnd, Simulator
 
 # A stream that does nothing but ping lasts so many windows, and this long on top.
@@ -138,7 +138,7 @@ def _newest(simulator: Simulator) -> int:
 def _leaves(leaving: Leaving, ears: Ears) -> Callable[[float, int], bool]:
     match leaving:
         case Leaving.NEVER:
-            return lambda _at_s, _body_bytes: False
+            return never
         case Leaving.MID_STREAM:
             return after_first_bytes(LEAVE_AFTER_BODY_S)
         case Leaving.BEFORE_HEAD:

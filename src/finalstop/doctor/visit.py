@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -49,6 +50,10 @@ WAIT_S: Final = 120.0
 _TICK_S: Final = 0.05
 
 
+def _not_kept(seen: Observations) -> None:
+    del seen
+
+
 @dataclass(frozen=True, slots=True)
 class Borrowed:
     """A simulator for a server that the person starts: its port, and how long we wait for it.
@@ -75,6 +80,7 @@ async def visit(
     sigterm_s: float = SIGTERM_S,
     only: Sequence[Case] = (),
     announce: Announce = in_silence,
+    interrupted: Callable[[Observations], None] = _not_kept,
 ) -> Observations:
     """Examine one endpoint and say what was seen. Give the result to `findings.examine`.
 
@@ -92,38 +98,88 @@ async def visit(
         sigterm_s: seconds that the server has to end after a SIGTERM.
         only: these trials (and the healthy one); by default all.
         announce: is told what is about to be done.
+        interrupted: is given what was seen so far, if this is cancelled.
 
     Raises:
         DoctorError: the endpoint cannot be examined; says why and what to do.
     """
-    _check(run=run, simulator=simulator, idle_s=idle_s)
+    _check(run=run, simulator=simulator, only=only, listens=listens, idle_s=idle_s)
     steps = Round(question, window_s, time.monotonic() + time_s, announce, way)
     if not run and simulator is None:
         announce(Notice(f"examine {question.url}; {time_s:g} s at most"))
-        await make_round(steps)
-        return Observations(question.url, window_s, steps.steps, untold=tuple(steps.untold))
+        with _kept(steps, partial(_asked, steps), interrupted):
+            await make_round(steps)
+        return _asked(steps)
     chart = _Chart(steps, only, idle_s, sigterm_s)
     folder = folder or Path.cwd()
+    known = partial(chart.observations, run, read_sources(run, folder) if run else {})
     async with _simulator(simulator.port if simulator else 0) as stranger:
         ward = Ward(question, stranger, window_s, way)
-        if simulator is not None:
-            await _wait_for_calls(stranger, simulator, announce)
-            await chart.fill(ward)
-            return chart.observations()
-        env = pointed_at(stranger.url, os.environ, limit_s=window_s * 2 / 3)
-        recipe = Recipe(run, _address(question.url, listens), folder, env)
-        announce(Notice(f"start: {run}"))
-        async with treated(recipe) as patient:
-            await chart.fill(replace(ward, patient=patient))
-    return chart.observations(command=run, sources=read_sources(run, folder))
+        async with _served(
+            ward, simulator, announce, run=run, folder=folder, listens=listens
+        ) as served:
+            with _kept(steps, known, interrupted):
+                await chart.fill(served)
+    return known()
 
 
-def _check(*, run: str, simulator: Borrowed | None, idle_s: float | None) -> None:
+def _asked(steps: Round) -> Observations:
+    return Observations(steps.question.url, steps.window_s, steps.steps, untold=tuple(steps.untold))
+
+
+@asynccontextmanager
+async def _served(
+    ward: Ward,
+    borrowed: Borrowed | None,
+    announce: Announce,
+    *,
+    run: str,
+    folder: Path,
+    listens: str,
+) -> AsyncIterator[Ward]:
+    """The ward with its server: the person's own, or one that is started and ended here."""
+    if borrowed is not None:
+        await _wait_for_calls(ward.simulator, borrowed, announce)
+        yield ward
+        return
+    env = pointed_at(ward.simulator.url, os.environ, limit_s=ward.window_s * 2 / 3)
+    recipe = Recipe(run, _address(ward.question.url, listens), folder, env)
+    announce(Notice(f"start: {run}"))
+    async with treated(recipe) as patient:
+        yield replace(ward, patient=patient)
+
+
+@contextmanager
+def _kept(
+    steps: Round, known: Callable[[], Observations], interrupted: Callable[[Observations], None]
+) -> Iterator[None]:
+    """Who cancels what is under way is given what is known by then."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        steps.untold.append(Untold("all that was still to be asked", "it was interrupted"))
+        interrupted(known())
+        raise
+
+
+def _check(
+    *,
+    run: str,
+    simulator: Borrowed | None,
+    only: Sequence[Case],
+    listens: str,
+    idle_s: float | None,
+) -> None:
     if run and simulator:
         raise DoctorError("--run brings its own simulator: give --run or --simulator, not both")
+    if listens and not run:
+        raise DoctorError("--listens is the address of the server that --run starts: give --run")
+    simulated = bool(run or simulator)
+    if only and not simulated:
+        raise DoctorError("--only chooses trials with the simulator: give --run or --simulator")
     if idle_s is None:
         return
-    if not (run or simulator):
+    if not simulated:
         raise DoctorError("--idle needs silence of the upstream: give --run or --simulator")
     if idle_s < LEAST_S:
         raise DoctorError(f"--idle {idle_s:g}: it must be at least {LEAST_S:g} seconds")
@@ -174,9 +230,7 @@ class _Chart:
         if ward.patient is not None and not self._only and await self._is_up(ward):
             await self._shut_down(ward, ward.patient)
 
-    def observations(
-        self, *, command: str = "", sources: Mapping[str, str] | None = None
-    ) -> Observations:
+    def observations(self, command: str, sources: Mapping[str, str]) -> Observations:
         """The chart, closed."""
         steps = self._round.steps
         if self._idle is not None:
@@ -191,7 +245,7 @@ class _Chart:
             shutdown=self._shutdown,
             idle_limit_s=(idle.survived_s, idle.cut_s) if idle else None,
             command=command,
-            sources=sources or {},
+            sources=sources,
             untold=tuple(self._round.untold),
         )
 

@@ -99,6 +99,8 @@ def frame_said(frame: Frame) -> str:
 def ending_said(exchange: Exchange) -> str:
     """How an exchange ended, and when."""
     failure = visible(exchange.failure) or "no reason given"
+    if exchange.ending is Ending.NOT_HTTP and exchange.status is not None:
+        return f"the framing of the body broke at {seconds(exchange.ended_s)} ({failure})"
     return _ENDINGS[exchange.ending].format(at=seconds(exchange.ended_s), failure=failure)
 
 

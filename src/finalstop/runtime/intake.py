@@ -5,19 +5,24 @@ One read is one `data` call is one batch. Nothing waits here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, Self
+
+import msgspec
 
 from finalstop.core.endings import EndReason
 from finalstop.core.events import Event
-from finalstop.core.limits import Limits
+from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.runtime.producer import Producer
 from finalstop.upstream.contract import Call, ResponseHead, Upstream, UpstreamRequest
 from finalstop.wire.anthropic import Malformed, decode_event, decode_refusal, request_id_of
 from finalstop.wire.sse import SSEDecoder, encode_frame
 
 EVENT_STREAM: Final = "text/event-stream"
+MESSAGES_PATH: Final = "/v1/messages"
+# The API's version, which every request names: https://docs.anthropic.com/en/api/versioning
+MESSAGES_HEADERS: Final = {"anthropic-version": "2023-06-01", "content-type": "application/json"}
 
 
 class UpstreamSource:
@@ -38,6 +43,24 @@ class UpstreamSource:
         self._attempts = attempts
         self._limits = limits
 
+    @classmethod
+    def of(
+        cls, upstream: Upstream, fields: Mapping[str, Any], *, limits: Limits = DEFAULTS
+    ) -> Self:
+        """Ask `POST /v1/messages` with a plain request dict. Next: `Relay.open` it.
+
+        Args:
+            upstream: where to ask; its credentials are its own.
+            fields: the API's fields: `model`, `max_tokens`, `messages`...; `stream` is set for you.
+            limits: the bounds to keep; give what `Relay.open` is given. `attempts_own` attempts
+                are made, within `commit_s`.
+
+        Raises:
+            TypeError: `fields` is no mapping, or holds what JSON cannot.
+        """
+        asked = UpstreamRequest("POST", MESSAGES_PATH, MESSAGES_HEADERS, _streaming_body(fields))
+        return cls(upstream, asked, attempts=limits.attempts_own, limits=limits)
+
     def start(self, producer: Producer) -> Call:
         """Ask, and feed `producer` with what comes."""
         return self._upstream.call(
@@ -46,6 +69,14 @@ class UpstreamSource:
             attempts=self._attempts,
             retry_until=producer.clock() + self._limits.commit_s,
         )
+
+
+def _streaming_body(fields: object) -> bytes:
+    if not isinstance(fields, Mapping):
+        given = type(fields).__name__
+        msg = f"the request must be a dict of the Messages API's fields, not {given}"
+        raise TypeError(msg)
+    return msgspec.json.encode({**fields, "stream": True})
 
 
 class SSEIntake:

@@ -14,14 +14,14 @@ from collections.abc import Callable
 from typing import Final
 
 from finalstop.core.endings import EndReason
-from finalstop.core.limits import Limits
+from finalstop.core.limits import DAY_S, DEFAULTS, Limits, limits_of
 from finalstop.core.receipt import Ended
 from finalstop.core.timers import SWEEP_S
 from finalstop.log.contract import Log, LogFullError, UnknownStreamError
 from finalstop.runtime.hooks import Hooks, OnEnd
 from finalstop.runtime.producer import Clock
-from finalstop.runtime.sources import source_of
-from finalstop.runtime.stream import Stream
+from finalstop.runtime.sources import discard, source_of
+from finalstop.runtime.stream import Source, Stream
 
 # 128 bits from the system's generator: an id may be the only capability there is.
 ID_BYTES: Final = 16
@@ -59,6 +59,10 @@ class Relay:
         on_ended: told of every end, once, after the viewers: for the log line and the metrics.
         new_id: makes a stream id.
         clock: monotonic seconds; the event loop's by default.
+
+    Raises:
+        TypeError: `limits` are no `Limits`, `on_ended` cannot be called.
+        RuntimeError: no event loop is running.
     """
 
     def __init__(
@@ -66,11 +70,12 @@ class Relay:
         log: Log,
         limits: Limits,
         *,
-        on_ended: Callable[[Stream, Ended], None] = lambda _stream, _ended: None,
+        on_ended: Callable[[Stream, Ended], None] | None = None,
         new_id: Callable[[], str] = _random_id,
         clock: Clock | None = None,
     ) -> None:
-        self.limits = limits
+        self.limits = limits_of(limits, DEFAULTS)
+        _check_callable("on_ended", on_ended)
         self._log = log
         self._on_ended = on_ended
         self._hooks = Hooks()
@@ -114,9 +119,19 @@ class Relay:
 
         Raises:
             NotAcceptingError: draining, or at `max_streams` or `log_bytes_total`.
-            TypeError: `source` is no stream; the message says what is accepted.
+            TypeError: `source` is no stream, or another argument is of the wrong type; the
+                message says what is accepted.
+            ValueError: `linger_s` is out of range.
+            RuntimeError: the running event loop is not the relay's.
         """
-        bounds = limits or self.limits
+        try:
+            self._check_loop()
+            bounds = limits_of(limits, self.limits)
+            linger = _linger_of(linger_s, bounds)
+            _check_callable("on_end", on_end)
+        except (TypeError, ValueError, RuntimeError):
+            discard(source)
+            raise
         well = source_of(source, limits=bounds)
         self._check_accepting()
         try:
@@ -126,18 +141,13 @@ class Relay:
                 log=self._log,
                 limits=bounds,
                 clock=self._clock,
-                linger_s=bounds.linger_s if linger_s is None else linger_s,
+                linger_s=linger,
                 on_ended=self._ended,
                 on_viewed=self._viewed,
             )
         except LogFullError as error:
             raise NotAcceptingError(str(error), draining=False) from error
-        try:
-            stream.start(well)
-        except BaseException:
-            # Nothing was asked and nobody knows the id: the stream has never been.
-            self._log.drop(stream.id)
-            raise
+        self._start(stream, well)
         self._streams[stream.id] = stream
         self._ticking[stream] = None
         self._live[stream] = None
@@ -146,6 +156,19 @@ class Relay:
         self._idle.clear()
         self._arm()
         return stream
+
+    def _start(self, stream: Stream, source: Source) -> None:
+        try:
+            stream.start(source)
+        except BaseException:
+            # Nothing was asked and nobody knows the id: the stream has never been.
+            self._log.drop(stream.id)
+            raise
+
+    def _check_loop(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            msg = "this Relay was made in another event loop; make one per loop, and open in that"
+            raise RuntimeError(msg)
 
     def _check_accepting(self) -> None:
         if self._draining:
@@ -232,7 +255,8 @@ class Relay:
         if not self._live:
             self._idle.set()
         try:
-            self._on_ended(stream, ended)
+            if self._on_ended is not None:
+                self._on_ended(stream, ended)
         except Exception as error:  # noqa: BLE001 - a listener's bug must cost no stream its end
             self._report("on_ended failed", error)
         hook = self._hook_of.pop(stream, None)
@@ -296,6 +320,21 @@ class Relay:
 
     def _report(self, message: str, error: Exception) -> None:
         self._loop.call_exception_handler({"message": message, "exception": error})
+
+
+def _linger_of(linger_s: object, limits: Limits) -> float:
+    if linger_s is None:
+        return limits.linger_s
+    if isinstance(linger_s, bool) or not isinstance(linger_s, (int, float)):
+        raise TypeError(f"linger_s must be a number of seconds, not {type(linger_s).__name__}")
+    if not 0 <= linger_s <= DAY_S:
+        raise ValueError(f"linger_s must be 0 to {DAY_S:g} seconds, not {linger_s:g}")
+    return linger_s
+
+
+def _check_callable(name: str, hook: object) -> None:
+    if hook is not None and not callable(hook):
+        raise TypeError(f"{name} must be something to call, not {type(hook).__name__}")
 
 
 def _due(queue: deque[tuple[float, Stream]], now: float) -> list[Stream]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.runtime.intake import SSEIntake
 from finalstop.runtime.producer import Producer
-from finalstop.runtime.stream import Source
+from finalstop.runtime.stream import Source, Stream
+from finalstop.upstream import objects
 from finalstop.upstream.contract import Call
-from finalstop.upstream.objects import check, pump
 
 
 def source_of(thing: object, *, limits: Limits = DEFAULTS) -> Source:
@@ -20,11 +20,21 @@ def source_of(thing: object, *, limits: Limits = DEFAULTS) -> Source:
     Raises:
         TypeError: it is no stream; the message names what was given and what is accepted.
     """
+    if isinstance(thing, Stream):
+        raise TypeError("this Stream is open already; read it with attach(), from any viewer")
     start = getattr(thing, "start", None)
     if callable(start):
         source: Source = thing  # type: ignore[assignment] # duck-typed: it has what a Source has
         return source
     return ObjectSource(thing, limits=limits)
+
+
+def discard(source: object) -> None:
+    """Say of what `Relay.open` was given that it is never going to be opened."""
+    if isinstance(source, ObjectSource):
+        source.discard()
+    else:
+        objects.discard(source)
 
 
 class ObjectSource:
@@ -42,7 +52,7 @@ class ObjectSource:
     """
 
     def __init__(self, thing: object, *, limits: Limits = DEFAULTS) -> None:
-        check(thing)
+        objects.check(thing)
         self._thing: object | None = thing
         self._limits = limits
 
@@ -55,4 +65,8 @@ class ObjectSource:
         thing, self._thing = self._thing, None
         if thing is None:
             raise RuntimeError("this source feeds another stream already; make one per stream")
-        return pump(thing, SSEIntake(producer, self._limits))
+        return objects.pump(thing, SSEIntake(producer, self._limits))
+
+    def discard(self) -> None:
+        """Close what would complain that nobody ever awaited it. Not after `start`."""
+        objects.discard(self._thing)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -195,7 +195,7 @@ class Stream:
         finally:
             self._viewers.pop(viewer, None)
 
-    def attach(self, format: str = "anthropic", after: int = 0) -> AsyncIterator[bytes]:
+    def attach(self, format: str = "anthropic", after: int = 0) -> AsyncGenerator[bytes, None]:
         """The stream as bytes, for `async for`: from the cursor to the terminal event, and live.
 
         Whoever iterates is present from the first step to the last, or to `aclose`, which detaches.
@@ -206,15 +206,18 @@ class Stream:
 
         Raises:
             ValueError: no such format, or `after` is negative.
+            TypeError: `after` is no whole number.
             TooManyViewersError: while iterating: `max_viewers` are here.
             ConnectionError: while iterating: nobody asked for `write_s`.
             UnknownStreamError: while iterating: the retention is over.
         """
+        if not isinstance(after, int):
+            raise TypeError(f"after must be a whole number, not {type(after).__name__}")
         if after < 0:
             raise ValueError(f"after must be 0 or a sequence number, not {after}")
         return self._attached(encoder_for(format), after)
 
-    async def _attached(self, encoder: Encoder, after: int) -> AsyncIterator[bytes]:
+    async def _attached(self, encoder: Encoder, after: int) -> AsyncGenerator[bytes, None]:
         presence = ExitStack()
         presence.enter_context(self.presence())
         # The view's end, and not the loop's: who stopped asking is not here any more.

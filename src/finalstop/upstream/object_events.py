@@ -13,6 +13,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from finalstop.upstream.object_kinds import NotAStreamError
+
 # What the SDK's helper says beside the API's events (anthropic 2.12, lib/streaming); on the wire
 # there are no such types.
 HELPER_TYPES: Final = frozenset(
@@ -36,7 +38,7 @@ def piece_of(item: object) -> Piece | None:
     """What an item of an object's iterator says; None for what the API never said.
 
     Raises:
-        TypeError: neither bytes nor an event; the message names its type only.
+        NotAStreamError: neither bytes nor an event; the message names its type only.
     """
     if isinstance(item, (bytes, bytearray, memoryview)):
         return Piece(bytes(item), is_event=False)
@@ -63,7 +65,7 @@ def _fields_of(item: Any, snapshot: str) -> dict[str, Any]:
     elif isinstance(item, Struct) or (is_dataclass(item) and not isinstance(item, type)):
         fields = msgspec.to_builtins(item)
     else:
-        raise TypeError(f"the source gave {type(item).__name__}; events or bytes are needed")
+        raise NotAStreamError(f"the source gave {type(item).__name__}; events or bytes are needed")
     return {name: value for name, value in fields.items() if name != snapshot}
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from finalstop.core.endings import EndReason
 from finalstop.upstream.contract import ResponseHead
-from finalstop.upstream.object_kinds import head_of
+from finalstop.upstream.object_kinds import NotAStreamError, head_of
 
 
 class Failed(Struct, frozen=True):
@@ -100,12 +100,25 @@ _SAYS: Final[Mapping[EndReason, str]] = {
 _MALFORMED: Final = ("illegal", "Illegal", "bad ", "conflicting ", "multiple ", "Only ", "Receive ")
 # How aiohttp's parsers word an end too early; their others are about the form.
 _CUT: Final = "Not enough data"
+# How Python, and httpx by a class, say that two read the same thing.
+_REUSED: Final = (
+    "reuse already awaited",
+    "awaited already",
+    "already executing",
+    "already running",
+)
+_REUSED_NAMES: Final = ("StreamConsumed", "StreamClosed")
+_USED_SAYS: Final = "The source was used or closed already; make one per stream."
 # Where the SDK reads streams: what is raised right there means that it could not take what came.
 _SDK_READERS: Final = ("anthropic._streaming", "anthropic.lib.streaming")
 
 
 def verdict_on(error: BaseException) -> Verdict:
     """How a stream ends whose source raised `error`."""
+    if isinstance(error, NotAStreamError):
+        return Failed(EndReason.INTERNAL_ERROR, f"The source cannot be read: {error}.")
+    if _is_reuse(error):
+        return Failed(EndReason.INTERNAL_ERROR, _USED_SAYS)
     chain = list(_causes(error))
     if any(_is_malformed(it) for it in chain):
         return _failed(_INVALID, error)
@@ -117,7 +130,8 @@ def verdict_on(error: BaseException) -> Verdict:
     if meaning is None and _is_of_the_reader(error):
         meaning = _INVALID
     if meaning is None:
-        return Failed(EndReason.INTERNAL_ERROR, f"The source raised {type(error).__name__}.")
+        detail = f"The fault is in the source, which raised {type(error).__name__}."
+        return Failed(EndReason.INTERNAL_ERROR, detail)
     if not isinstance(meaning, EndReason):
         return TimedOut(f"The client's own timeout ran out ({type(error).__name__}).")
     return _failed(meaning, error)
@@ -148,6 +162,12 @@ def _is_malformed(error: BaseException) -> bool:
     if "RemoteProtocolError" in names:
         return str(error).startswith(_MALFORMED)
     return "HttpProcessingError" in names and _CUT not in str(error)
+
+
+def _is_reuse(error: BaseException) -> bool:
+    if type(error).__name__ in _REUSED_NAMES:
+        return True
+    return type(error) in (RuntimeError, ValueError) and any(it in str(error) for it in _REUSED)
 
 
 def _is_of_the_reader(error: BaseException) -> bool:

@@ -22,9 +22,22 @@ ACCEPTED: Final = (
     "with_streaming_response give, an unread httpx or aiohttp response, an iterable, sync or "
     "async, of events or of bytes, and a context manager or an awaitable of one of these"
 )
+# The same where bytes are of no use.
+ACCEPTED_EVENTS: Final = (
+    "accepted are what client.messages.stream(...) and client.messages.create(stream=True) give, "
+    "an iterable, sync or async, of events, and a context manager or an awaitable of one of "
+    "these; responses and bytes are for a Relay"
+)
 
 # Iterable or openable, and never a stream.
 _NEVER: Final = (str, bytes, bytearray, memoryview, Mapping, type)
+
+# What a client has and its answer has not. Its context is its whole life: left again, it is closed.
+_ASKS: Final = ("request", "post", "send")
+
+
+class NotAStreamError(TypeError):
+    """What was given, or came of it, is no stream. The message is ours: it names types only."""
 
 
 class Shape(StrEnum):
@@ -58,7 +71,7 @@ def shape_of(thing: object, *, raw: bool = True) -> Shape | None:
         thing: what was given, or what came of opening it.
         raw: whether its bytes may be read past its own iterator.
     """
-    if isinstance(thing, _NEVER) or hasattr(thing, "model_dump"):
+    if isinstance(thing, _NEVER) or hasattr(thing, "model_dump") or _was_used(thing):
         return None
     # Before all else: what an HTTP client returns unawaited may look readable and not be.
     if inspect.isawaitable(thing):
@@ -66,6 +79,8 @@ def shape_of(thing: object, *, raw: bool = True) -> Shape | None:
     reading = reading_of(thing, raw=raw)
     if reading is not None:
         return Shape.ASYNC_READABLE if reading.is_async else Shape.SYNC_READABLE
+    if _is_client(thing):
+        return None
     if hasattr(thing, "__aenter__"):
         return Shape.ASYNC_CONTEXT
     return Shape.SYNC_CONTEXT if hasattr(thing, "__enter__") else None
@@ -82,12 +97,17 @@ def reading_of(thing: object, *, raw: bool = True) -> Reading | None:
     return reading or _items_of(thing, response)
 
 
-def refuse(thing: object) -> TypeError:
-    """The error that names what was given and what is accepted."""
+def refuse(thing: object, *, raw: bool = True) -> NotAStreamError:
+    """The error that names what was given and what is accepted; without bytes if not `raw`."""
     name = f"{type(thing).__module__}.{type(thing).__qualname__}".removeprefix("builtins.")
+    accepted = ACCEPTED if raw else ACCEPTED_EVENTS
     if _was_read(thing):
-        return TypeError(f"{name} has been read or closed already; give it unread")
-    return TypeError(f"{name} is not a stream; {ACCEPTED}")
+        return NotAStreamError(f"{name} has been read or closed already; give it unread")
+    if _was_used(thing):
+        return NotAStreamError(f"this {name} was used already; make one per stream")
+    if _is_client(thing):
+        return NotAStreamError(f"{name} is not a stream but a client; {accepted}")
+    return NotAStreamError(f"{name} is not a stream; {accepted}")
 
 
 def response_of(thing: object) -> object | None:
@@ -160,3 +180,17 @@ def _was_read(response: object) -> bool:
     if hasattr(response, "_content"):
         return False
     return any(getattr(response, it, False) is True for it in ("is_stream_consumed", "is_closed"))
+
+
+def _was_used(thing: object) -> bool:
+    """Whether it can give nothing more, or gives it to somebody else."""
+    if inspect.iscoroutine(thing):
+        return inspect.getcoroutinestate(thing) != inspect.CORO_CREATED
+    if inspect.isgenerator(thing):
+        return inspect.getgeneratorstate(thing) in (inspect.GEN_CLOSED, inspect.GEN_RUNNING)
+    return inspect.isasyncgen(thing) and (thing.ag_running or thing.ag_frame is None)
+
+
+def _is_client(thing: object) -> bool:
+    # Of its class: on an object, a property may raise, and a mock has every name there is.
+    return any(callable(getattr(type(thing), it, None)) for it in _ASKS)

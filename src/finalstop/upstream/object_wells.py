@@ -44,21 +44,21 @@ class AsyncWell:
         """Await and enter until it can be read; a `SyncWell` where that takes a thread.
 
         Raises:
-            TypeError: it is no stream; also whatever the object raises.
+            NotAStreamError: it is no stream; also whatever the object raises.
         """
         for _ in range(_STEPS_MAX):
             match shape_of(self.thing, raw=self._raw):
                 case Shape.AWAITABLE:
                     self._adopt(await self.thing)
                 case Shape.ASYNC_CONTEXT:
-                    self._adopt(await self._opened.enter_async_context(self.thing))
+                    self._adopt(await self._enter())
                 case Shape.ASYNC_READABLE:
                     return self._pieces()
                 case Shape.SYNC_READABLE | Shape.SYNC_CONTEXT:
                     return SyncWell(self.thing, raw=self._raw)
                 case _:
                     break
-        raise refuse(self.thing)
+        raise refuse(self.thing, raw=self._raw)
 
     async def close(self) -> None:
         """Close all that was opened, and what was given open. Bounded; never raises."""
@@ -70,6 +70,15 @@ class AsyncWell:
         self.thing = thing
         if shape_of(thing, raw=self._raw) is Shape.ASYNC_READABLE:
             self._opened.push_async_callback(_aclose, thing)
+
+    async def _enter(self) -> object:
+        thing = self.thing
+        inside: object = await type(thing).__aenter__(thing)
+        # What gives itself and no stream is a thing somebody works with: not ours to leave.
+        if inside is thing and shape_of(thing, raw=self._raw) is Shape.ASYNC_CONTEXT:
+            raise refuse(thing, raw=self._raw)
+        self._opened.push_async_exit(thing)
+        return inside
 
     def _pieces(self) -> AsyncIterator[Any]:
         reading = reading_of(self.thing, raw=self._raw)
@@ -103,17 +112,17 @@ class SyncWell:
         """Enter until it can be read. Blocks for as long as the object does.
 
         Raises:
-            TypeError: it is no stream; also whatever the object raises.
+            NotAStreamError: it is no stream; also whatever the object raises.
         """
         for _ in range(_STEPS_MAX):
             match shape_of(self.thing, raw=self._raw):
                 case Shape.SYNC_CONTEXT:
-                    self._adopt(self._opened.enter_context(self.thing))
+                    self._adopt(self._enter())
                 case Shape.SYNC_READABLE:
                     return self._pieces()
                 case _:
                     break
-        raise refuse(self.thing)
+        raise refuse(self.thing, raw=self._raw)
 
     def close(self) -> None:
         """Close all that was opened, and what was given open. Never raises."""
@@ -137,6 +146,15 @@ class SyncWell:
         self.thing = thing
         if shape_of(thing, raw=self._raw) is Shape.SYNC_READABLE:
             self._opened.callback(_close, thing)
+
+    def _enter(self) -> object:
+        thing = self.thing
+        inside: object = type(thing).__enter__(thing)
+        # What gives itself and no stream is a thing somebody works with: not ours to leave.
+        if inside is thing and shape_of(thing, raw=self._raw) is Shape.SYNC_CONTEXT:
+            raise refuse(thing, raw=self._raw)
+        self._opened.push(thing)
+        return inside
 
     def _pieces(self) -> Iterator[Any]:
         reading = reading_of(self.thing, raw=self._raw)

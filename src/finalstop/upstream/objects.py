@@ -8,6 +8,8 @@ loop. As in calls.py, it does not know when a stream is over: its sink says so, 
 from __future__ import annotations
 
 import asyncio
+import inspect
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
@@ -38,6 +40,8 @@ REFUSAL_BYTES: Final = 64 * 1024
 # enough that a flood stays in the kernel's buffers.
 AHEAD_MAX: Final = 16
 
+_log: Final = logging.getLogger("finalstop")
+
 
 class ObjectSink(Sink, Protocol):
     """A sink that also takes what has no bytes.
@@ -63,6 +67,16 @@ def check(thing: object) -> None:
     """
     if shape_of(thing) is None:
         raise refuse(thing)
+
+
+def discard(thing: object) -> None:
+    """Close the coroutine that `thing` is or holds: nobody is going to await it.
+
+    Python would complain of that later. One that was begun is somebody else's, and is left alone.
+    """
+    for it in (thing, *getattr(thing, "__dict__", {}).values()):
+        if inspect.iscoroutine(it) and inspect.getcoroutinestate(it) == inspect.CORO_CREATED:
+            it.close()
 
 
 def pump(thing: object, sink: ObjectSink) -> ObjectCall:
@@ -207,7 +221,11 @@ class ObjectCall:
         if self._refusal is not None:
             self._refuse()
         elif self._sink is not None:
-            self._end(verdict_on(error))
+            verdict = verdict_on(error)
+            if isinstance(verdict, Failed) and verdict.reason is EndReason.INTERNAL_ERROR:
+                # The wire hides what it says; whoever has to mend it finds it here.
+                _log.error("A stream ended: %s", verdict.detail, exc_info=error)
+            self._end(verdict)
 
     def _take_of_refusal(self, piece: Piece) -> bool:
         assert self._refusal is not None

@@ -41,8 +41,9 @@ const server = http.createServer(async (req, res) => {
     const message = abort.signal.aborted ? why : error.message;
     if (res.headersSent) return res.end(frame({ event: 'error', message }));
     const retryAfter = error.headers?.get('retry-after');
-    const head = { 'content-type': 'application/json', ...(retryAfter && { 'retry-after': retryAfter }) };
-    res.writeHead(error.status ?? 504, head).end(JSON.stringify({ error: message }));
+    if (retryAfter) res.setHeader('retry-after', retryAfter);
+    res.writeHead(error.status ?? 504, { 'content-type': 'application/json' });
+    res.end(JSON.stringify({ error: message }));
   } finally {
     live.delete(give_up);
     clearTimeout(timer);

@@ -31,7 +31,10 @@ app.post('/stream-claude', async (req, res) => {
     res.end();
   } catch (error) {
     const status = error.status ?? 502;
-    if (!res.headersSent) return res.status(status).set('retry-after', error.headers?.get('retry-after') ?? '1').json({ error: error.message });
+    if (!res.headersSent) {
+      res.set('retry-after', error.headers?.get('retry-after') ?? '1');
+      return res.status(status).json({ error: error.message });
+    }
     res.end(`data: ${JSON.stringify({ event: 'error', message: error.message })}\n\n`);
   } finally {
     clearTimeout(timer);

@@ -96,8 +96,8 @@ class Reader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer; one that repeats is joined with a comma."""
         self._lines += 1
-        if self.head is not None:
-            return  # a trailer is nobody's news
+        if self.head is not None or self._lines > HEAD_LINES_MAX:
+            return  # a trailer is nobody's news, and joining too many costs their square
         key, text = name.decode("latin-1").lower(), value.decode("utf-8", "replace")
         before = self._headers.get(key)
         self._headers[key] = text if before is None else f"{before}, {text}"

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 from contextlib import asynccontextmanager
 
 import pytest
 
-from finalstop.upstream.connections import FULL_READ_BYTES, Kept
+from finalstop.upstream.connections import FULL_READ_BYTES, LOOK_BYTES, Connection, Kept
 from tests.upstream.servers import RawServer
 
 
@@ -208,3 +210,90 @@ async def test_a_paused_connection_reads_on_when_it_is_given_back():
         await held(kept, second)
         server.connections[0].transport.write(b"hello")
         await until(lambda: second.heard)
+
+
+# -- reading past a paused transport ----------------------------------------------------------
+
+
+@asynccontextmanager
+async def paused(*, greeting=b""):
+    """A connection that is held and paused, its holder, and the other side of it."""
+    async with RawServer(deaf=True, greeting=greeting) as server, kept_to(server) as kept:
+        holder = Holder()
+        connection = await held(kept, holder)
+        await until(lambda: holder.heard == greeting)
+        connection.pause()
+        yield connection, holder, server.connections[0].transport
+        kept.abort(connection, holder)
+
+
+async def test_a_look_reads_what_is_there_and_the_transport_stays_paused():
+    async with paused(greeting=b"hello") as (connection, holder, far):
+        far.write(b" there")
+        await asyncio.sleep(0.02)
+        assert holder.heard == b"hello"
+        connection.look()
+        assert holder.heard == b"hello there"
+        far.write(b", you")
+        await asyncio.sleep(0.02)
+        assert holder.heard == b"hello there"
+
+
+async def test_a_look_that_finds_nothing_lets_the_transport_read_on():
+    async with paused() as (connection, holder, far):
+        connection.look()
+        far.write(b"later")
+        await until(lambda: holder.heard == b"later")
+
+
+async def test_a_look_that_finds_much_lets_the_transport_read_the_rest():
+    async with paused() as (connection, holder, far):
+        much = bytes(4 * LOOK_BYTES)
+        far.write(much)
+        await asyncio.sleep(0.02)
+        connection.look()
+        assert 0 < len(holder.heard) <= LOOK_BYTES
+        await until(lambda: holder.heard == much)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_look_sees_the_end_and_tells_a_reset_from_it(reset):
+    async with paused() as (connection, holder, far):
+        if reset:
+            far.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+        far.close()
+        await asyncio.sleep(0.02)
+        connection.look()
+        [error] = holder.errors
+        assert isinstance(error, ConnectionResetError) is reset
+        assert connection.is_closed
+
+
+async def test_a_look_at_what_is_not_paused_or_closed_does_nothing():
+    async with paused() as (connection, holder, far):
+        connection.resume()
+        far.write(b"read by its transport")
+        connection.look()
+        await until(lambda: holder.heard)
+        connection.pause()
+        connection.transport.abort()
+        connection.look()
+        assert holder.heard == b"read by its transport"
+
+
+async def test_what_is_encrypted_is_only_the_transports_to_read():
+    async with RawServer(deaf=True) as server:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            Connection, "127.0.0.1", server.port
+        )
+        holder = Holder()
+        connection.hold(holder)
+        await until(lambda: server.connections)
+        connection.pause()
+        server.connections[0].transport.write(b"secret")
+        connection.look()
+        assert holder.heard == b""
+        await until(lambda: holder.heard == b"secret")
+        connection.transport.abort()

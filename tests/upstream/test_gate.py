@@ -1,6 +1,8 @@
 """The gate: who flows is read once per tick, and nobody else is ever kept waiting."""
 
 import asyncio
+from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from finalstop.core.limits import Limits
 from finalstop.upstream.contract import UpstreamRequest
 from finalstop.upstream.direct import DirectUpstream
-from finalstop.upstream.gate import FAST_READS, Gate
+from finalstop.upstream.gate import BEATS, FAST_READS, Gate
 from tests.upstream.servers import CHUNKED, LAST_CHUNK, RawServer, chunk
 from tests.upstream.sinks import RecordingSink
 
@@ -30,98 +32,151 @@ class Loop:
         assert self.timer is None, "one timer, and not one per stream"
         self.timer = (at, act)
 
-    def run_to(self, now):
-        self.now = now
-        if self.timer is not None and self.timer[0] <= now:
-            (_, act), self.timer = self.timer, None
+    def run_to(self, until):
+        while self.timer is not None and self.timer[0] <= until:
+            (at, act), self.timer = self.timer, None
+            self.now = max(self.now, at)
             act()
+        self.now = until
 
 
 class Read:
-    """A connection as the gate sees it."""
+    """A connection as the gate sees it; `comes` says whether a look finds anything."""
 
-    def __init__(self):
+    def __init__(self, loop, *, comes=False):
         self.fast_reads = 0
-        self.open_since = 0.0
-        self.paused = False
+        self.read_at = 0.0
+        self.is_gated = False
+        self.paused_at = None
+        self.looks = []
+        self.gate: Any = None
+        self.comes = comes
+        self._loop = loop
 
     def pause(self):
-        self.paused = True
+        self.paused_at = self.paused_at or self._loop.now
 
-    def resume(self):
-        self.paused = False
+    def look(self):
+        self.looks.append(self._loop.now)
+        if self.comes:
+            self.gate.after_read(self)
+        else:
+            self.paused_at = None
 
 
 def gate_of(loop: Any) -> Gate:
     return Gate(TICK_S, loop)
 
 
-def read_every(gate, loop, read, seconds, times):
-    for _ in range(times):
-        loop.run_to(loop.now + seconds)
-        if not read.paused:
+def make_flow(gate, *reads):
+    """Until they are gated."""
+    for _ in range(FAST_READS + 2):
+        for read in reads:
+            read.gate = gate
             gate.after_read(read)
+    assert all(read.paused_at is not None for read in reads)
 
 
 @pytest.mark.parametrize("apart_s", [TICK_S, 0.05, 1.0])
 def test_a_stream_slower_than_the_tick_is_never_paused(apart_s):
-    loop, read = Loop(), Read()
-    gate = gate_of(loop)
+    loop = Loop()
+    gate, read = gate_of(loop), Read(loop)
     for _ in range(50):
         loop.run_to(loop.now + apart_s)
         gate.after_read(read)
-        assert not read.paused
+        assert read.paused_at is None
     assert loop.timer is None
 
 
 def test_the_first_reads_of_a_stream_are_never_delayed():
-    loop, read = Loop(), Read()
-    gate = gate_of(loop)
+    loop = Loop()
+    gate, read = gate_of(loop), Read(loop)
     # The first is not quick: nothing came before it.
     for _ in range(1 + FAST_READS):
         loop.run_to(loop.now + 0.001)
         gate.after_read(read)
-        assert not read.paused
+        assert read.paused_at is None
     gate.after_read(read)
-    assert read.paused
+    assert read.paused_at is not None
 
 
-def test_a_pause_lasts_a_tick_at_most():
+@pytest.mark.parametrize("start", [100.05, 100.5, 101.001, 109.99])
+def test_a_pause_lasts_a_tick_at_most_and_nearly_one(start):
     loop = Loop()
-    gate = gate_of(loop)
-    for start in (100.0, 100.5, 101.001, 109.99, 110.0):
-        read = Read()
-        loop.run_to(start)
-        read_every(gate, loop, read, 0.002, FAST_READS + 2)
-        assert read.paused
-        assert 0 < loop.timer[0] - loop.now <= TICK_S
-        loop.run_to(loop.timer[0])
-        assert not read.paused
+    gate, others = gate_of(loop), [Read(loop, comes=True) for _ in range(3)]
+    for other in others:  # the beats are under way, somewhere
+        make_flow(gate, other)
+        loop.run_to(loop.now + 0.011)
+    loop.run_to(start)
+    read = Read(loop)
+    make_flow(gate, read)
+    began = loop.now
+    loop.run_to(loop.now + 2 * TICK_S)
+    assert read.looks[0] - began <= TICK_S + 1e-9
+    assert read.looks[0] - began >= TICK_S * (1 - 1 / BEATS) - 1e-9
 
 
-def test_one_timer_opens_all_and_none_runs_while_nothing_is_paused():
-    loop, reads = Loop(), [Read() for _ in range(100)]
-    gate = gate_of(loop)
-    for _ in range(FAST_READS + 2):
-        loop.run_to(loop.now + 0.0001)
-        for read in reads:
-            gate.after_read(read)
-    assert all(read.paused for read in reads)
-    loop.run_to(loop.timer[0])
-    assert not any(read.paused for read in reads)
+def test_a_stream_that_flows_is_read_once_per_tick_and_stays_paused():
+    loop = Loop()
+    gate, read = gate_of(loop), Read(loop, comes=True)
+    make_flow(gate, read)
+    loop.run_to(loop.now + 100 * TICK_S)
+    assert len(read.looks) in {99, 100}
+    assert max(b - a for a, b in pairwise(read.looks)) <= TICK_S + 1e-9
+    assert read.paused_at == 100.0
+
+
+def test_one_timer_serves_all_and_none_runs_while_nobody_waits():
+    loop = Loop()
+    gate, reads = gate_of(loop), [Read(loop) for _ in range(100)]
+    make_flow(gate, *reads)
+    loop.run_to(loop.now + TICK_S)
+    assert not any(read.paused_at for read in reads)
     assert loop.timer is None
 
 
+def test_who_begins_at_another_moment_is_read_at_another_moment():
+    loop = Loop()
+    gate, reads = gate_of(loop), [Read(loop, comes=True) for _ in range(40)]
+    for read in reads:
+        make_flow(gate, read)
+        loop.run_to(loop.now + TICK_S / len(reads))
+    loop.run_to(loop.now + 10 * TICK_S)
+    together = Counter(read.looks[-1] for read in reads)
+    assert len(together) == BEATS
+    assert max(together.values()) <= 2 * len(reads) / BEATS
+
+
+def test_a_loop_that_was_held_up_does_not_run_after_the_beats_it_missed():
+    loop = Loop()
+    gate, read = gate_of(loop), Read(loop, comes=True)
+    make_flow(gate, read)
+    loop.now += 100 * TICK_S
+    loop.run_to(loop.now + 2 * TICK_S)
+    assert len(read.looks) <= 3
+
+
 def test_a_stream_that_slows_down_runs_free_again():
-    loop, read = Loop(), Read()
-    gate = gate_of(loop)
-    read_every(gate, loop, read, 0.002, FAST_READS + 2)
-    loop.run_to(loop.timer[0])
+    loop = Loop()
+    gate, read = gate_of(loop), Read(loop, comes=True)
+    make_flow(gate, read)
+    read.comes = False
     loop.run_to(loop.now + TICK_S)
-    gate.after_read(read)
-    assert not read.paused
-    read_every(gate, loop, read, 0.002, FAST_READS)
-    assert not read.paused
+    assert read.paused_at is None
+    loop.run_to(loop.now + TICK_S)
+    for _ in range(FAST_READS):
+        gate.after_read(read)
+    assert read.paused_at is None
+
+
+def test_who_waits_is_not_enlisted_twice():
+    loop = Loop()
+    gate, read = gate_of(loop), Read(loop)
+    make_flow(gate, read)
+    for _ in range(5):
+        gate.after_read(read)  # its transport has read on, because there was more
+    loop.run_to(loop.now + 3 * TICK_S)
+    assert len(read.looks) == 1
 
 
 # -- over a socket ----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
@@ -29,6 +30,13 @@ HEAD_START_S: Final = 0.25
 # megabytes of it, while all others wait. So it pauses for a turn.
 FULL_READ_BYTES: Final = 64 * 1024
 
+# Whether a transport that is paused has no read under way: Windows' has.
+IS_READ_AT_REST: Final = sys.platform != "win32"
+
+# What a look at a paused connection reads at most: far more than a tick's words; if there is more,
+# the transport reads on.
+LOOK_BYTES: Final = 16 * 1024
+
 
 class Holder(Protocol):
     """Who has a connection for now. Both methods are synchronous."""
@@ -41,20 +49,26 @@ class Holder(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """One connection. `hold` it and `listen` to it; then write to it, and `keep` or `abort` it."""
+    """One connection. `hold` it and `listen` to it; then write to it, and `keep` or `abort` it.
+
+    Args:
+        sock: its socket, where that may be read past the transport.
+    """
 
     __slots__ = (
-        "_early", "_error", "_holder", "_is_paused", "_room", "fast_reads", "kept_at",
-        "open_since", "transport",
+        "_early", "_error", "_holder", "_is_paused", "_room", "_sock", "fast_reads", "is_gated",
+        "kept_at", "read_at", "transport",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, sock: socket.socket | None = None) -> None:
         self.transport: asyncio.Transport
         self.kept_at: float | None = None
         """When it was last kept; None for one that has served nobody yet."""
         self._holder: Holder | None = None
+        self._sock: Final = sock
         self.fast_reads = 0
-        self.open_since = 0.0
+        self.read_at = 0.0
+        self.is_gated = False
         self._is_paused = False
         self._early: list[bytes] = []
         self._error: Exception | None = None
@@ -103,6 +117,35 @@ class Connection(asyncio.Protocol):
             self._is_paused = False
             if not self.is_closed:
                 self.transport.resume_reading()
+
+    def look(self) -> None:
+        """Read what is there; if nothing is, `resume`. Nothing if it is not paused.
+
+        A paused transport watches nothing, and to have it watch again costs more than to read. So
+        its socket is read here; TLS is only its own to read.
+        """
+        if not self._is_paused or self.is_closed:
+            return
+        if self._sock is None:
+            self.resume()
+            return
+        try:
+            data = self._sock.recv(LOOK_BYTES)
+        except ConnectionError as error:
+            self._tell_lost(error)
+            self.transport.abort()
+        except OSError:  # there is nothing, as a rule; whatever else it is, the transport will see
+            self.resume()
+        else:
+            self._looked(data)
+
+    def _looked(self, data: bytes) -> None:
+        if not data:
+            self.eof_received()
+            return
+        self.data_received(data)
+        if len(data) == LOOK_BYTES:
+            self.resume()
 
     # -- what the transport tells -----------------------------------------------------------------
 
@@ -273,7 +316,7 @@ class Kept:
         )
         try:
             _, connection = await self._loop.create_connection(
-                Connection,
+                lambda: Connection(sock if self._tls is None and IS_READ_AT_REST else None),
                 sock=sock,
                 ssl=self._tls,
                 server_hostname=self._host if self._tls is not None else None,

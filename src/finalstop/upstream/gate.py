@@ -2,10 +2,12 @@
 
 On paced streams the kernel is the bill: one event is one read and one write. Reading a moment
 later finds several events in one read. The gate closes a connection for reading after a read, and
-opens all of them together at the next tick, at most `gate_s` later. It knows bytes and not what
-they mean: a stream is gated once `FAST_READS` reads in a row each came within a tick of the one
-before, which the first words of an answer never are, and runs free again as soon as a read
-comes later than that.
+has it read again `gate_s` later. It knows bytes and not what they mean: a stream is gated once
+`FAST_READS` reads in a row each came within a tick of the one before, which the first words of an
+answer never are, and runs free again as soon as a tick finds nothing to read.
+
+A tick has `BEATS`: each stream keeps to one of them. Were all read at once, the last would wait for
+all the others.
 
 A pause is ours and not the upstream's silence: it begins with a read and is shorter than any
 timer (`direct` sees to that), and the last word of an answer waits for a tick at most.
@@ -14,10 +16,15 @@ timer (`direct` sees to that), and the last word of an answer waits for a tick a
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Final, Protocol
 
 # So many quick reads make a flow: the head of an answer, its opening events, its first words.
 FAST_READS: Final = 8
+
+# Into so many parts a tick is cut: with thousands of streams a part of them is read in about a
+# millisecond, and a beat costs no more than a look at the clock.
+BEATS: Final = 8
 
 
 class Gated(Protocol):
@@ -25,18 +32,20 @@ class Gated(Protocol):
 
     fast_reads: int
     """Reads in a row that each came within a tick of the one before."""
-    open_since: float
-    """When it last was read from, or opened: the later of the two."""
+    read_at: float
+    """When it last was read from, or looked at by the gate."""
+    is_gated: bool
+    """Whether it waits for its beat: the gate's own note."""
 
     def pause(self) -> None:
         """Stop reading."""
 
-    def resume(self) -> None:
-        """Read on, unless it has been closed, or opened by somebody else."""
+    def look(self) -> None:
+        """Read what is there; if nothing is, read on as ever, from then on."""
 
 
 class Gate:
-    """One for all connections of an upstream: one timer, and none while nothing is paused.
+    """One for all connections of an upstream: one timer, and none while nobody waits.
 
     Args:
         gate_s: the tick, in seconds.
@@ -46,32 +55,43 @@ class Gate:
     def __init__(self, gate_s: float, loop: asyncio.AbstractEventLoop) -> None:
         self._gate_s: Final = gate_s
         self._loop: Final = loop
-        self._paused: list[Gated] = []
-        self._next_tick_at = 0.0
+        # Who waits, by beat; the first is the next.
+        self._waiting: Final[deque[list[Gated]]] = deque([] for _ in range(BEATS))
+        self._next_beat_at = 0.0
+        self._is_beating = False
 
     def after_read(self, connection: Gated) -> None:
-        """A read of `connection` has been dealt with: close it until the tick if it flows."""
+        """A read of `connection` has been dealt with: close it until its beat if it flows."""
+        if connection.is_gated:
+            return
         now = self._loop.time()
-        if now - connection.open_since >= self._gate_s:
+        if now - connection.read_at >= self._gate_s:
             connection.fast_reads = 0
         elif connection.fast_reads < FAST_READS:
             connection.fast_reads += 1
         else:
             connection.pause()
-            self._wait(connection, now)
-        connection.open_since = now
+            connection.is_gated = True
+            self._waiting[-1].append(connection)
+            if not self._is_beating:
+                self._is_beating = True
+                self._beat_at(now)
+        connection.read_at = now
 
-    def _wait(self, connection: Gated, now: float) -> None:
-        if not self._paused:
-            # Ticks keep their rhythm, so that one who comes between two waits less than a tick.
-            missed = max(0, int((now - self._next_tick_at) // self._gate_s) + 1)
-            self._next_tick_at += missed * self._gate_s
-            self._loop.call_at(self._next_tick_at, self._tick)
-        self._paused.append(connection)
+    def _beat_at(self, at: float) -> None:
+        self._next_beat_at = at + self._gate_s / BEATS
+        self._loop.call_at(self._next_beat_at, self._beat)
 
-    def _tick(self) -> None:
+    def _beat(self) -> None:
         now = self._loop.time()
-        paused, self._paused = self._paused, []
-        for connection in paused:
-            connection.open_since = now
-            connection.resume()
+        due = self._waiting.popleft()
+        self._waiting.append([])
+        for connection in due:
+            connection.is_gated = False
+            connection.read_at = now
+            connection.look()
+        if any(self._waiting):
+            # The beats keep their rhythm, but a loop that was held up does not run after them.
+            self._beat_at(max(self._next_beat_at, now - self._gate_s / BEATS))
+        else:
+            self._is_beating = False

@@ -12,8 +12,8 @@ from typing import Final
 
 from finalstop.core.endings import EndReason, Refusal
 from finalstop.core.events import Event
-from finalstop.core.lifecycle import Move
 from finalstop.core.limits import Limits
+from finalstop.core.transitions import Move
 from tests import builders as b
 from tests.core.score import Act, Answered, Bytes, Connected, End, Eof, Refused, Written
 

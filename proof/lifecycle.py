@@ -19,8 +19,9 @@ from typing import Final
 
 from finalstop.core.endings import EndReason
 from finalstop.core.events import Event, Ping
-from finalstop.core.lifecycle import TRANSITIONS, Lifecycle, Move, Phase
+from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.receipt import Ended
+from finalstop.core.transitions import TRANSITIONS, Move, Phase
 from proof.inputs import ALPHABET, LIMITS, AllKept, Given, Input, LastBatchRefused, Later
 from proof.ledger import Figures, ProofError
 from proof.states import State, Verdict, fork, key_of, told

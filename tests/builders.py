@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from finalstop.core.events import KNOWN_TYPES, Event, Known, Payload, Unknown
+from finalstop.core.events import KNOWN_TYPES, BlockDelta, Event, Known, Payload, Unknown
 
 VIEW: Final[msgspec.json.Decoder[Known]] = msgspec.json.Decoder(Known)
 
@@ -28,7 +28,7 @@ def event(body: dict[str, Any]) -> Event:
     json = msgspec.json.encode(body)
     type_: str = body["type"]
     payload: Payload = VIEW.decode(json) if type_ in KNOWN_TYPES else Unknown(type_)
-    return Event(type_, payload, json)
+    return Event(type_, payload, json, lean=isinstance(payload, BlockDelta))
 
 
 # -- the message ----------------------------------------------------------------------------------

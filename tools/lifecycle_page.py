@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from finalstop.core.lifecycle import TRANSITIONS, Phase
+from finalstop.core.transitions import TRANSITIONS, Phase
 
 
 def lifecycle_markdown() -> str:

@@ -8,6 +8,7 @@ from typing import Final
 from proof.planted.planting import Planting
 
 LIFECYCLE: Final = ("tests/core/test_lifecycle.py",)
+TRANSITIONS: Final = ("tests/core/test_transitions.py",)
 TIMERS: Final = ("tests/core/test_timers.py",)
 ACCOUNT: Final = ("tests/core/test_account.py",)
 SSE: Final = ("tests/wire/test_sse.py",)
@@ -33,10 +34,10 @@ ENDS: Final[Sequence[Planting]] = (
     ),
     Planting(
         "complete at the stop reason",
-        "core/lifecycle.py",
+        "core/transitions.py",
         "Move.REPORT: Phase.REPORTED,\n        Move.OTHER: Phase.ANSWERING,",
         "Move.REPORT: Phase.ENDED,\n        Move.OTHER: Phase.ANSWERING,",
-        LIFECYCLE,
+        TRANSITIONS,
     ),
     Planting(
         "believe a message_stop that nothing bears out",
@@ -82,10 +83,10 @@ ENDS: Final[Sequence[Planting]] = (
     ),
     Planting(
         "let the events in that follow a stop reason",
-        "core/lifecycle.py",
+        "core/transitions.py",
         "Phase.REPORTED: {\n        Move.CLOSE",
         "Phase.REPORTED: {\n        Move.GROW: Phase.REPORTED,\n        Move.CLOSE",
-        LIFECYCLE,
+        TRANSITIONS,
     ),
     Planting(
         "tell in a receipt what the log refused",

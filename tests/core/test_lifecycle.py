@@ -12,11 +12,13 @@ import pytest
 
 from finalstop.core.endings import ENDINGS, EndReason, Party, Refusal
 from finalstop.core.events import Event
-from finalstop.core.lifecycle import TRANSITIONS, Lifecycle, Move, Phase
+from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.core.receipt import Ended, OpenBlock, Receipt, Timings, Usage, UsageStatus
 from finalstop.core.rules import Rule
+from finalstop.core.transitions import Move, Phase
 from tests import builders as b
+from tests.core.expected import PAIRS
 from tests.core.score import (
     Answered,
     Bytes,
@@ -92,33 +94,6 @@ MOVES: dict[Move, Event] = {
     Move.FAIL: BROKEN,
     Move.OTHER: NEW,
 }
-# What the table must say, written down a second time and another way: a row per phase, a column per
-# move. A letter is the phase that follows; a dot is an illegal move.
-EXPECTED = """
-            BEGIN OPEN GROW CLOSE METER REPORT FINISH FAIL OTHER
-    WAITING   A    .    .     .     .     .      .     E    W
-  ANSWERING   .    A    A     A     A     R      E     E    A
-   REPORTED   .    .    .     R     R     R      E     E    R
-      ENDED   .    .    .     .     .     .      .     .    .
-"""
-LETTERS = {"W": WAITING, "A": ANSWERING, "R": REPORTED, "E": ENDED, ".": None}
-HEADER, *LINES = (line.split() for line in EXPECTED.strip().splitlines())
-PAIRS = [
-    (Phase[name], Move[column], LETTERS[letter])
-    for name, *letters in LINES
-    for column, letter in zip(HEADER, letters, strict=True)
-]
-
-
-def test_every_phase_and_every_move_is_in_the_expected_table():
-    assert {(phase, move) for phase, move, _ in PAIRS} == {(p, m) for p in Phase for m in Move}
-
-
-@pytest.mark.parametrize(("phase", "move", "then"), PAIRS)
-def test_the_table_of_transitions_is_the_expected_one(phase, move, then):
-    assert TRANSITIONS[phase].get(move) is then
-
-
 LEGAL = [row for row in PAIRS if row[2] not in {None, ENDED}]
 ILLEGAL = [row[:2] for row in PAIRS if row[2] is None and row[0] is not ENDED]
 # phase, the way into it, the move, the end

@@ -7,10 +7,19 @@ import tracemalloc
 import weakref
 
 import pytest
+from msgspec.structs import replace
 
+from finalstop.core.events import Event
 from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.log.contract import LogFullError, UnknownStreamError
-from finalstop.log.memory import ENTRY_OVERHEAD_BYTES, STREAM_OVERHEAD_BYTES, MemoryLog
+from finalstop.log.memory import (
+    EVENT_OVERHEAD_BYTES,
+    LEAN_OVERHEAD_BYTES,
+    STREAM_OVERHEAD_BYTES,
+    MemoryLog,
+)
+from finalstop.wire.anthropic import decode_event
+from finalstop.wire.sse import Frame, SSEDecoder, encode_frame
 from tests import builders as b
 from tests.log.followers import Listener, Refusals, deltas, ended
 
@@ -102,21 +111,33 @@ def test_a_follower_that_breaks_also_when_told_so_costs_nobody_else():
 # -- the books ------------------------------------------------------------------------------------
 
 
-def test_a_small_entry_counts_its_json_and_the_overhead():
-    log, events = opened("s1"), deltas(3)
+@pytest.mark.parametrize("text", ["word", "x" * 10_000])
+def test_of_a_delta_its_json_alone_is_counted(text):
+    log, events = opened("s1"), deltas(3, text)
     log.append("s1", events)
-    entries = sum(len(event.json) + ENTRY_OVERHEAD_BYTES for event in events)
-    assert log.size_bytes == STREAM_OVERHEAD_BYTES + entries
+    kept = sum(len(event.json) + LEAN_OVERHEAD_BYTES for event in events)
+    assert log.size_bytes == STREAM_OVERHEAD_BYTES + kept
 
 
-def test_a_large_event_counts_its_json_and_the_strings_that_repeat_it():
+def test_an_event_that_is_kept_whole_counts_the_strings_that_repeat_its_json():
     log = opened("s1")
-    text, head = b.text_delta("x" * 10_000), b.message_start(model="m" * 10_000)
-    log.append("s1", [text])
-    assert log.size_bytes > STREAM_OVERHEAD_BYTES + len(text.json) + 10_000
+    odd, head = replace(b.text_delta("x" * 10_000), lean=False), b.message_start()
+    log.append("s1", [odd])
+    assert log.size_bytes > STREAM_OVERHEAD_BYTES + len(odd.json) + 10_000
     before = log.size_bytes
     log.append("s1", [head])
-    assert log.size_bytes == before + len(head.json) + ENTRY_OVERHEAD_BYTES
+    assert log.size_bytes == before + len(head.json) + EVENT_OVERHEAD_BYTES
+
+
+async def test_a_delta_that_its_json_alone_does_not_give_again_is_kept_as_it_was():
+    log = opened("s1")
+    half_a_pair = b'{"type":"content_block_delta","index":0,"delta":{"type":"x","text":"\\ud800"}}'
+    odd = decode_event(Frame("", half_a_pair, "", malformed=False))
+    assert isinstance(odd, Event)
+    log.append("s1", [odd, b.text_delta("word")])
+    kept = await log.read("s1", 0, bytes_max=1 << 20)
+    assert [entry.event for entry in kept] == [odd, b.text_delta("word")]
+    assert [entry.event.lean for entry in kept] == [False, True]
 
 
 def test_dropping_every_stream_brings_the_books_to_zero():
@@ -150,7 +171,7 @@ def test_the_bound_is_kept_over_all_streams_together_but_for_last_words():
     last_words = [ended()] * 4
     for n, last in enumerate(last_words):
         log.append(f"s{n}", [last])
-    assert log.size_bytes <= limits.log_bytes_total + 4 * ENTRY_OVERHEAD_BYTES
+    assert log.size_bytes <= limits.log_bytes_total + 4 * EVENT_OVERHEAD_BYTES
 
 
 def test_a_log_is_crowded_from_nine_tenths_of_its_bound_on():
@@ -213,6 +234,7 @@ TEXTS = {
 def test_the_books_are_never_much_below_what_the_entries_really_take(text):
     """Goal: log_bytes_total bounds real memory. Method: tracemalloc over decoded entries."""
     count = 200 if len(text) < 10_000 else 5
+    wire, decoder = encode_frame(b.text_delta(text).json), SSEDecoder()
     log = opened("s1")
     held_before = log.size_bytes
     gc.collect()
@@ -220,7 +242,9 @@ def test_the_books_are_never_much_below_what_the_entries_really_take(text):
     try:
         before, _ = tracemalloc.get_traced_memory()
         for _ in range(count):
-            log.append("s1", [b.text_delta(text)])
+            [event] = map(decode_event, decoder.feed(wire))
+            assert isinstance(event, Event)
+            log.append("s1", [event])
         gc.collect()
         after, _ = tracemalloc.get_traced_memory()
     finally:

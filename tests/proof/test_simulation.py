@@ -8,7 +8,8 @@ import asyncio
 import pytest
 
 from finalstop.core.endings import EndReason
-from finalstop.core.lifecycle import Lifecycle, Phase
+from finalstop.core.lifecycle import Lifecycle
+from finalstop.core.transitions import Phase
 from finalstop.runtime.producer import Producer
 from finalstop.runtime.stream import Stream
 from finalstop.runtime.viewer import Viewer

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from msgspec.structs import replace
 
 from finalstop.core.endings import EndReason
 from finalstop.core.events import BlockDelta, BlockStart, BlockStop, Entry, Event
@@ -78,7 +79,7 @@ def ended_in(log: Sequence[Entry]) -> Ended:
 def joined(event: Event) -> Event:
     """The event as SSE can carry it: every line end in its JSON is LF."""
     json = event.json.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return Event(event.type, event.payload, json)
+    return replace(event, json=json)
 
 
 def text_in(event: Event) -> str:
@@ -118,7 +119,7 @@ ENDS = [None, EndReason.STOPPED, EndReason.IDLE_TIMEOUT, EndReason.DRAINING]
 def spaced(event: Event, indent: int, line_end: bytes) -> Event:
     """The same event as a provider may write it: over several lines, ended as it likes."""
     json = msgspec.json.format(event.json, indent=indent) if indent else event.json
-    return Event(event.type, event.payload, json.replace(b"\n", line_end))
+    return replace(event, json=json.replace(b"\n", line_end))
 
 
 class Views(RuleBasedStateMachine):

@@ -28,9 +28,10 @@ from finalstop.core.events import (
     Ping,
     Unknown,
 )
-from finalstop.core.lifecycle import Lifecycle, Phase
+from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended, OpenBlock, UsageStatus
+from finalstop.core.transitions import Phase
 from tests import builders as b
 from tests.core.score import (
     Bytes,

@@ -17,9 +17,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from finalstop.core.endings import EndReason
 from finalstop.core.events import Event, Ping
-from finalstop.core.lifecycle import Lifecycle, Phase
+from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended
+from finalstop.core.transitions import Phase
 from tests.core.model import Model
 from tests.core.receipts import check_receipt
 from tests.core.score import Answered, Bytes, Connected, Eof, Refused, perform

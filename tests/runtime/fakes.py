@@ -143,7 +143,6 @@ class BufferOutlet:
 
     It is full above `high` bytes, and has room again once no more than `low` are left.
     With `takes=True` the reader takes everything at once. Otherwise it takes what `take` says.
-    With `direct=False` bytes move only while somebody waits in `drain`.
     After `abort`, or `leave`, a waiting `drain` returns without a word, as aiohttp's may; `write`
     raises.
     """
@@ -151,12 +150,10 @@ class BufferOutlet:
     def __init__(
         self,
         *,
-        direct: bool = True,
         takes: bool = True,
         high: int = OUTLET_BYTES_HIGH,
         low: int = OUTLET_BYTES_HIGH // 4,
     ) -> None:
-        self.direct = direct
         self.takes = takes
         self.aborted = False
         self.gone = False
@@ -164,8 +161,8 @@ class BufferOutlet:
         self.writes: list[bytes] = []
         self.error: Exception | None = None
         self._held = bytearray()
-        self._high = high if direct else 0
-        self._low = low if direct else 0
+        self._high = high
+        self._low = low
         self._room = asyncio.Event()
         self._room.set()
 
@@ -178,22 +175,20 @@ class BufferOutlet:
         """What was written, keep-alives included, whether it was taken or not."""
         return b"".join(self.writes).decode().split()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> int:
         if self.error is not None:
             raise self.error
         if self.gone:
             raise ConnectionResetError("the reader has gone")
         self.writes.append(data)
         self._held += data
-        if self.direct and self.takes:
+        if self.takes:
             self.take()
         else:
             self._look()
+        return self.backlog
 
     async def drain(self) -> None:
-        if not self.direct and self.takes:
-            await asyncio.sleep(0)
-            self.take()
         await self._room.wait()
 
     async def flush(self) -> None:

@@ -225,7 +225,7 @@ SMALL = Limits(log_bytes_total=16 * 1024, event_bytes=1024, stream_bytes=8192)
 def test_a_refused_batch_ends_the_stream_log_failed_with_dense_numbers():
     rig = Rig(SMALL)
     rig.producer.receive([START, b.text_start()])
-    rig.producer.receive([b.text_delta("x" * 20) for _ in range(50)])
+    rig.producer.receive([b.text_delta("x" * 20) for _ in range(70)])
     assert rig.logged == [START, b.text_start(), EndReason.LOG_FAILED]
     assert rig.told.seqs == [1, 2, 3]
     assert rig.producer.ended is not None
@@ -235,7 +235,7 @@ def test_a_refused_batch_ends_the_stream_log_failed_with_dense_numbers():
 
 def test_when_the_first_batch_is_refused_the_beginning_is_the_end():
     rig = Rig(SMALL)
-    rig.producer.receive([START, b.text_start(), *(b.text_delta("x" * 20) for _ in range(50))])
+    rig.producer.receive([START, b.text_start(), *(b.text_delta("x" * 20) for _ in range(70))])
     assert rig.logged == [EndReason.LOG_FAILED]
     assert rig.watcher.begun == 1
     assert rig.producer.ended is not None

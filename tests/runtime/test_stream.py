@@ -459,7 +459,7 @@ async def test_the_call_is_let_go_of_at_the_end_and_its_request_with_it(bench):
 async def test_after_the_end_and_the_viewers_no_task_and_no_timer_is_left(bench):
     before = asyncio.all_tasks()
     stream, source = bench.open()
-    clients = [bench.watch(stream, BufferOutlet(direct=direct)) for direct in (True, False)]
+    clients = [bench.watch(stream, BufferOutlet()) for _ in range(2)]
     bench.task(waits_begun(stream, within_s=60))
     await settle()
     source.producer.receive(b.answer("Salt."))

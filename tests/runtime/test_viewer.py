@@ -153,18 +153,6 @@ def test_caught_up_viewers_cost_no_callback_of_the_loop_at_all():
     on_counting_loop(work())
 
 
-async def test_an_indirect_outlet_gets_the_same_bytes_in_its_own_task():
-    outlet = BufferOutlet(direct=False)
-    async with Booth(outlet) as booth:
-        booth.append(2)
-        assert outlet.words == []
-        await settle()
-        booth.append(1, then_end=True)
-        await settle()
-        assert outlet.words == ["1", "2", "3", "4:stopped."]
-        assert booth.task.done()
-
-
 async def test_an_entry_without_a_word_in_this_format_writes_nothing():
     outlet = BufferOutlet()
     async with Booth(outlet, encoder=PlainEncoder(silent=frozenset({1, 2, 4}))) as booth:
@@ -326,19 +314,18 @@ MAKE_LOG: dict[str, Callable[[list[int]], Log]] = {
 @given(
     score=st.lists(ACTIONS, max_size=30),
     turns=st.lists(st.integers(1, 4), min_size=1, max_size=12),
-    direct=st.booleans(),
     after=st.integers(0, 3),
     padding=st.sampled_from([0, 600, 20_000, PADDING]),
 )
 @settings(max_examples=60, deadline=None)
 @pytest.mark.slow
 def test_every_number_is_written_once_and_in_order_under_any_interleaving(
-    kind, score, turns, direct, after, padding
+    kind, score, turns, after, padding
 ):
     async def play() -> None:
         log = MAKE_LOG[kind](turns)
         log.open("s1", lambda _accepted, _why: None)
-        outlet = BufferOutlet(direct=direct, takes=False)
+        outlet = BufferOutlet(takes=False)
         log.append("s1", deltas(after + 1))
         last = after + 1
         encoder = PlainEncoder(padding=padding)
@@ -373,11 +360,10 @@ def test_every_number_is_written_once_and_in_order_under_any_interleaving(
 # -- no silent wire -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("direct", [True, False])
 @pytest.mark.parametrize("keep_alive_s", [1.0, 15.0])
-async def test_the_wire_is_never_silent_for_longer_than_keep_alive_s(direct, keep_alive_s):
+async def test_the_wire_is_never_silent_for_longer_than_keep_alive_s(keep_alive_s):
     limits = Limits(keep_alive_s=keep_alive_s, commit_s=0.5)
-    outlet = BufferOutlet(direct=direct)
+    outlet = BufferOutlet()
     async with Booth(outlet, limits=limits) as booth:
         wake_at, written_at, longest_s = 0.0, booth.clock.now, 0.0
         for turn in range(round(4 * keep_alive_s / SWEEP_S)):
@@ -435,15 +421,6 @@ async def test_there_is_no_keep_alive_after_the_terminal():
         booth.tick(KEEP_ALIVE_S * 2)
         assert "~" not in outlet.words
         assert booth.task.done()
-
-
-async def test_an_event_that_overtakes_an_owed_keep_alive_is_written_first_and_alone():
-    outlet = BufferOutlet(direct=False)
-    async with Booth(outlet) as booth:
-        booth.tick(KEEP_ALIVE_S)
-        booth.append(1)
-        await settle()
-        assert outlet.words[0] == "1"
 
 
 # -- a reader that takes nothing ------------------------------------------------------------------
@@ -570,9 +547,8 @@ async def test_a_write_that_fails_while_catching_up_ends_this_view():
         assert booth.task.exception() is outlet.error
 
 
-@pytest.mark.parametrize("direct", [True, False])
-async def test_a_keep_alive_that_cannot_be_written_ends_this_view_and_does_not_raise(direct):
-    outlet = BufferOutlet(direct=direct)
+async def test_a_keep_alive_that_cannot_be_written_ends_this_view_and_does_not_raise():
+    outlet = BufferOutlet()
     async with Booth(outlet) as booth:
         outlet.leave()
         booth.tick(KEEP_ALIVE_S)

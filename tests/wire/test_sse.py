@@ -216,8 +216,8 @@ ENCODED = [
     (encode_frame(b"\n"),                                    b"data: \ndata: \n\n"),
     (encode_frame(b"\xe2\x80\xa8\xff"),                      b"data: \xe2\x80\xa8\xff\n\n"),
     (encode_frame(b"a", event="A-z.0_9:"),                   b"event: A-z.0_9:\ndata: a\n\n"),
-    (encode_numbered(b"a", epoch=3, seq=12),                 b"id: 3-12\ndata: a\n\n"),
-    (encode_numbered(b"a\r\nb", event="x", epoch=1, seq=1),
+    (encode_numbered(b"a", "", 3, 12)  ,                 b"id: 3-12\ndata: a\n\n"),
+    (encode_numbered(b"a\r\nb", "x", 1, 1),
      b"id: 1-1\nevent: x\ndata: a\ndata: b\n\n"),
     (encode_comment("keep-alive"),                           b": keep-alive\n\n"),
     (encode_comment(""),                                     b": \n\n"),
@@ -235,12 +235,12 @@ def test_the_encoder_writes_exactly_these_bytes(written, expected):
 @pytest.mark.parametrize("event", ["", "message_stop"])
 def test_a_numbered_frame_is_a_frame_with_that_id(data, event):
     framed = encode_frame(data, event=event, id="2-40")
-    assert encode_numbered(data, event=event, epoch=2, seq=40) == framed
+    assert encode_numbered(data, event, 2, 40) == framed
 
 
 def test_a_numbered_frame_refuses_what_a_frame_refuses():
     with pytest.raises(ValueError, match=r"event must be .* not 'a b'"):
-        encode_numbered(b"", event="a b", epoch=1, seq=1)
+        encode_numbered(b"", "a b", 1, 1)
 
 
 REFUSED = [

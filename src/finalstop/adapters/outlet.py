@@ -19,8 +19,6 @@ class ResponseOutlet:
         writer: what preparing the response returned; nothing else may write to it meanwhile.
     """
 
-    direct = True
-
     def __init__(self, request: web.Request, writer: AbstractStreamWriter) -> None:
         self._request = request
         # Kept for the two calls per event. Once the client has gone it says that it is closing,
@@ -36,8 +34,8 @@ class ResponseOutlet:
         transport = self._transport
         return 0 if transport is None else transport.get_write_buffer_size()
 
-    def write(self, data: bytes) -> None:
-        """Hand `data` to the transport, as one chunk.
+    def write(self, data: bytes) -> int:
+        """Hand `data` to the transport, as one chunk; return the backlog.
 
         Raises:
             ConnectionResetError: the client has gone.
@@ -47,6 +45,7 @@ class ResponseOutlet:
             msg = "the client has gone"
             raise ConnectionResetError(msg)
         transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        return transport.get_write_buffer_size()
 
     async def drain(self) -> None:
         """Wait until the transport has room."""

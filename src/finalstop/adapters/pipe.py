@@ -36,8 +36,6 @@ class Pipe:
         check_s: how often a waiting thread asks that.
     """
 
-    direct = True
-
     def __init__(
         self, *, cut_off: Callable[[], None], alive: Callable[[], bool], check_s: float
     ) -> None:
@@ -60,8 +58,8 @@ class Pipe:
         with self._news:
             return self._held_bytes + self._handed_bytes
 
-    def write(self, data: bytes) -> None:
-        """Hand `data` over. Never waits.
+    def write(self, data: bytes) -> int:
+        """Hand `data` over; return the backlog. Never waits.
 
         Raises:
             ConnectionResetError: the pipe is broken.
@@ -71,6 +69,7 @@ class Pipe:
             self._held.append(data)
             self._held_bytes += len(data)
             self._news.notify()
+            return self._held_bytes + self._handed_bytes
 
     async def drain(self) -> None:
         """Wait until there is room again.

@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
+from msgspec.json import Decoder
 
 if TYPE_CHECKING:
     from finalstop.core.receipt import Ended
@@ -147,6 +148,10 @@ KNOWN_TYPES: Final = frozenset(
 )
 
 
+view_of: Final = Decoder(Known).decode
+"""The view of an event's JSON, in one look. Raises what msgspec raises, for odd JSON too."""
+
+
 class Event(Struct, frozen=True, gc=False):
     """One fact from the upstream.
 
@@ -155,11 +160,19 @@ class Event(Struct, frozen=True, gc=False):
         payload: the typed view, from one decode.
         json: the JSON exactly as it came (UTF-8; may hold line ends, which the SSE encoder
             splits again).
+        lean: a delta whose JSON alone gives it again, through `delta_of`: who keeps many events
+            need not keep its view.
     """
 
     type: str
     payload: Payload
     json: bytes
+    lean: bool = False
+
+
+def delta_of(json: bytes) -> Event:
+    """The lean event that had this JSON."""
+    return Event("content_block_delta", view_of(json), json, lean=True)
 
 
 class Entry(Struct, frozen=True, gc=False):

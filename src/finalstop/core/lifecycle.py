@@ -1,4 +1,4 @@
-"""The lifecycle of one stream: phases, one transition table, and the one door out.
+"""The lifecycle of one stream, and the one door out.
 
 Theory of operation. A stream is opened; the upstream is asked; it answers `message_start`, then
 content blocks, then a `message_delta` that carries the stop reason, then `message_stop`. That is
@@ -6,7 +6,7 @@ the only good ending. Everything else that can happen, at any moment, is another
 first one wins: a timeout that races an end of file, a stop that races a completion. Later ones
 return nothing.
 
-Four laws of this file:
+What may follow what is a table (`core.transitions`). Four laws of this file:
 
 - `Ended` is built in `_end` and nowhere else in the project.
 - What the upstream does wrong never raises: it ends the stream and says so. What we do wrong
@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Final, assert_never
 
 from finalstop.core.account import Account, characters_of, opening_characters_of
@@ -54,60 +53,9 @@ from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended, OpenBlock, Receipt
 from finalstop.core.rules import Rule
 from finalstop.core.timers import Clocks, due, next_wakeup
+from finalstop.core.transitions import GROWING, TRANSITIONS, Phase, move_of
 
 TYPE_CHARACTERS: Final = 64  # of an upstream's error type in a detail, which is logged
-
-
-class Phase(StrEnum):
-    """Where in its answer a stream is."""
-
-    WAITING = "waiting"  # no message_start yet
-    ANSWERING = "answering"  # blocks may open, grow and close
-    REPORTED = "reported"  # the stop reason is known; only message_stop is missing
-    ENDED = "ended"
-
-
-class Move(StrEnum):
-    """What an event asks of the lifecycle. Its value is how a person would call it."""
-
-    BEGIN = "message_start"
-    OPEN = "content_block_start"
-    GROW = "content_block_delta"
-    CLOSE = "content_block_stop"
-    METER = "message_delta without a stop reason"
-    REPORT = "message_delta with a stop reason"
-    FINISH = "message_stop"
-    FAIL = "error"
-    OTHER = "an unknown event"
-
-
-# The one table. An illegal move is a missing key, and ends the stream `upstream_invalid`.
-TRANSITIONS: Final[dict[Phase, dict[Move, Phase]]] = {
-    Phase.WAITING: {
-        Move.BEGIN: Phase.ANSWERING,
-        Move.OTHER: Phase.WAITING,
-        Move.FAIL: Phase.ENDED,
-    },
-    Phase.ANSWERING: {
-        Move.OPEN: Phase.ANSWERING,
-        Move.GROW: Phase.ANSWERING,
-        Move.CLOSE: Phase.ANSWERING,
-        Move.METER: Phase.ANSWERING,
-        Move.REPORT: Phase.REPORTED,
-        Move.OTHER: Phase.ANSWERING,
-        Move.FINISH: Phase.ENDED,
-        Move.FAIL: Phase.ENDED,
-    },
-    Phase.REPORTED: {
-        Move.CLOSE: Phase.REPORTED,
-        Move.METER: Phase.REPORTED,
-        Move.REPORT: Phase.REPORTED,
-        Move.OTHER: Phase.REPORTED,
-        Move.FINISH: Phase.ENDED,
-        Move.FAIL: Phase.ENDED,
-    },
-    Phase.ENDED: {},  # and out of here, no door
-}
 
 
 class Lifecycle:
@@ -184,7 +132,24 @@ class Lifecycle:
             return out
         self.clocks.heard_at = now
         self._before = (self._characters, self._account, self._open)
+        grew = False
         for event in events:
+            payload = event.payload
+            # Nearly every event is the growth of an open block: taken here, without a call.
+            if (
+                type(payload) is BlockDelta
+                and payload.index in self._open
+                and self._phase in GROWING
+                and self._bytes + len(event.json) <= self._limits.stream_bytes
+            ):
+                self._bytes += len(event.json)
+                self._characters += characters_of(payload.delta)
+                self._seq += 1
+                if not grew:  # once per batch: all of it came at one instant
+                    grew = True
+                    self.clocks.content(now)
+                out.append(event)
+                continue
             taken = self._take(event, now)
             if taken is not None:
                 out.append(taken)
@@ -242,7 +207,7 @@ class Lifecycle:
     def _take(self, event: Event, now: float) -> Event | Ended | None:
         """Judge one event: the event itself, the `Ended` it causes, or None for a ping."""
         payload = event.payload
-        move = _MOVES.get(type(payload)) or _rare_move_of(payload)
+        move = move_of(payload)
         if move is None:
             return None
         phase = TRANSITIONS[self._phase].get(move)
@@ -264,13 +229,9 @@ class Lifecycle:
 
     def _note(self, payload: Payload, now: float) -> Rule | None:
         """Remember what the receipt and the rules need; return the rule that was broken."""
-        if isinstance(payload, BlockDelta):  # nearly every event: before the slower `match`
-            if payload.index not in self._open:
-                return Rule.INDEX_NOT_OPEN
-            self._characters += characters_of(payload.delta)
-            self.clocks.content(now)
-            return None
         match payload:
+            case BlockDelta():  # that of an open block never comes here: see `receive`
+                return Rule.INDEX_NOT_OPEN
             case BlockStart(index=index, content_block=block):
                 if index in self._used:
                     return Rule.INDEX_REUSED
@@ -379,21 +340,3 @@ class Lifecycle:
         if heard is None:
             return f"{name}={limit_s:g}; the upstream sent nothing at all."
         return f"{name}={limit_s:g}; the upstream was last heard {now - heard:.1f} s ago."
-
-
-# What most payloads ask for.
-_MOVES: Final[dict[type, Move]] = {
-    MessageStart: Move.BEGIN,
-    BlockStart: Move.OPEN,
-    BlockDelta: Move.GROW,
-    BlockStop: Move.CLOSE,
-    MessageStop: Move.FINISH,
-    UpstreamError: Move.FAIL,
-    Unknown: Move.OTHER,
-}
-
-
-def _rare_move_of(payload: Payload) -> Move | None:
-    if isinstance(payload, MessageDelta):
-        return Move.METER if payload.delta.stop_reason is None else Move.REPORT
-    return None  # a ping asks for nothing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Struct
@@ -123,6 +123,9 @@ class Ended(Struct, frozen=True):
     receipt: Receipt
     json: bytes = b""
     refusal: Refusal | None = None
+
+    lean: ClassVar[bool] = False
+    """As an event's: it must be kept whole."""
 
     @property
     def reason(self) -> EndReason:

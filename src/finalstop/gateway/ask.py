@@ -38,14 +38,14 @@ class Terminal:
     """Writes where the person is looking. Keeps `runtime.viewer.Outlet`."""
 
     backlog = 0
-    direct = True
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> int:
         """Show `data`."""
         self._write(data.decode())
+        return 0
 
     async def drain(self) -> None:
         """A terminal always has room."""

@@ -1,4 +1,7 @@
-"""The memory log: entries in a list, followers told before `append` returns.
+"""The memory log: events in a list, followers told before `append` returns.
+
+An event's place in the list is its sequence number. Of a delta, which nearly every event is, only
+the JSON is kept: its view is three times as large, and a reader that comes late can have it again.
 
 What it loses: everything, when the process dies; its viewers' connections are cut with it.
 """
@@ -10,17 +13,23 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from finalstop.core.events import BlockDelta, Entry, Event, Payload
+from finalstop.core.events import BlockDelta, Entry, Event, Payload, delta_of
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended
 from finalstop.log.contract import Follower, LogFullError, OnRefused, UnknownStreamError
 
+# An event as it is kept: a lean one as its JSON.
+Kept = Event | Ended | bytes
+
 # An epoch tells two histories of one stream apart. A memory log has only ever one.
 EPOCH: Final = 1
 
-# What an entry costs beside its JSON: the Entry, the Event, its view and their strings. Measured
-# with tracemalloc over decoded text deltas of a word: 345 to 390, rounded up.
-ENTRY_OVERHEAD_BYTES: Final = 512
+# What an event costs beside its JSON: the Event, its view and their strings. Measured with
+# tracemalloc over decoded events of a word: 300 to 390, rounded up.
+EVENT_OVERHEAD_BYTES: Final = 512
+
+# What a lean event costs beside its JSON: the head of the bytes, their padding, a place in a list.
+LEAN_OVERHEAD_BYTES: Final = 64
 
 # JSON up to this long has a view that fits the overhead above. Beyond it the view's own strings
 # are counted: they repeat the JSON, and one emoji makes each of their characters four bytes.
@@ -62,23 +71,34 @@ class MemoryLog:
         """Accept `batch` and tell the followers, before returning."""
         record = self._records[stream]
         assert not record.sealed
+        seq = len(record.kept)
         size = 0
-        for event in batch:
-            size += _size_of(event)
-        ends = isinstance(batch[-1], Ended)
-        if self._bytes + size > self._bytes_max and not ends:
-            record.on_refused(len(record.entries), f"log_bytes_total={self._bytes_max} is reached")
-            return
-        self._bytes += size
-        record.size_bytes += size
-        record.sealed = ends
-        seq = len(record.entries)
+        kept: list[Kept] = []
         accepted: list[Entry] = []
         for event in batch:
             seq += 1
             accepted.append(Entry(EPOCH, seq, event))
-        record.entries += accepted
-        record.tell(accepted)
+            if event.lean:
+                size += len(event.json) + LEAN_OVERHEAD_BYTES
+                kept.append(event.json)
+            else:
+                size += _size_of(event)
+                kept.append(event)
+        ends = isinstance(event, Ended)
+        if self._bytes + size > self._bytes_max and not ends:
+            record.on_refused(len(record.kept), f"log_bytes_total={self._bytes_max} is reached")
+            return
+        self._bytes += size
+        record.size_bytes += size
+        record.sealed = ends
+        record.kept += kept
+        for follower in record.followers:
+            try:
+                follower.entries(accepted)
+            except Exception as error:  # noqa: BLE001 - one broken follower must cost no other
+                record.forget(follower)
+                with suppress(Exception):
+                    follower.broken(error)
 
     def follow(self, stream: str, follower: Follower) -> Callable[[], None]:
         """Tell `follower` of every batch accepted from now on."""
@@ -88,12 +108,16 @@ class MemoryLog:
 
     async def read(self, stream: str, after: int, *, bytes_max: int) -> Sequence[Entry]:
         """The entries with `seq > after`, oldest first. Answers at once."""
-        entries = self._record(stream).entries
-        end, size = after, 0
-        while end < len(entries) and size < bytes_max:
-            size += _size_of(entries[end].event)
-            end += 1
-        return entries[after:end]
+        all_kept = self._record(stream).kept
+        entries: list[Entry] = []
+        seq, size = after, 0
+        while seq < len(all_kept) and size < bytes_max:
+            kept = all_kept[seq]
+            event = delta_of(kept) if isinstance(kept, bytes) else kept
+            seq += 1
+            size += _size_of(event)
+            entries.append(Entry(EPOCH, seq, event))
+        return entries
 
     def drop(self, stream: str) -> None:
         """Forget the stream and its entries."""
@@ -112,24 +136,15 @@ class MemoryLog:
 class _Record:
     """One stream's entries and followers."""
 
-    __slots__ = ("entries", "followers", "on_refused", "sealed", "size_bytes")
+    __slots__ = ("followers", "kept", "on_refused", "sealed", "size_bytes")
 
     def __init__(self, on_refused: OnRefused) -> None:
-        self.entries: list[Entry] = []
+        self.kept: list[Kept] = []
         # A tuple, replaced and never changed: a follower may leave while others are being told.
         self.followers: tuple[Follower, ...] = ()
         self.on_refused = on_refused
         self.sealed = False
         self.size_bytes = STREAM_OVERHEAD_BYTES
-
-    def tell(self, accepted: Sequence[Entry]) -> None:
-        for follower in self.followers:
-            try:
-                follower.entries(accepted)
-            except Exception as error:  # noqa: BLE001 - one broken follower must cost no other
-                self.forget(follower)
-                with suppress(Exception):
-                    follower.broken(error)
 
     def forget(self, follower: Follower) -> None:
         self.followers = tuple(other for other in self.followers if other is not follower)
@@ -139,7 +154,7 @@ def _size_of(event: Event | Ended) -> int:
     size = len(event.json)
     if size > SMALL_JSON_BYTES and isinstance(event, Event):
         size += _view_bytes(event.payload)
-    return size + ENTRY_OVERHEAD_BYTES
+    return size + EVENT_OVERHEAD_BYTES
 
 
 def _view_bytes(payload: Payload) -> int:

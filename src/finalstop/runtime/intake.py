@@ -106,12 +106,24 @@ class SSEIntake:
 
     def data(self, chunk: bytes) -> None:
         """The next bytes: cut into frames, decoded, and handed on as one batch."""
-        producer = self._producer
-        if producer.life.ended is None:
-            try:
-                self._take(chunk)
-            except Exception as error:  # noqa: BLE001 - a bug of ours ends one stream, not all
-                producer.crashed(error)
+        producer, decoder = self._producer, self._decoder
+        if producer.life.ended is not None:
+            return
+        try:
+            events: list[Event] = []
+            invalid = ""
+            for frame in decoder.feed(chunk):
+                event = decode_event(frame)
+                if isinstance(event, Malformed):
+                    invalid = event.detail
+                    break
+                events.append(event)
+            producer.receive(events)  # also none at all: bytes show that the upstream lives
+            invalid = invalid or decoder.failure or ""
+            if invalid and producer.ended is None:
+                producer.end(EndReason.UPSTREAM_INVALID, invalid)
+        except Exception as error:  # noqa: BLE001 - a bug of ours ends one stream, not all
+            producer.crashed(error)
 
     def events(self, events: Sequence[bytes]) -> None:
         """Whole events as JSON, from a source that has no bytes; bounded like any other."""
@@ -163,18 +175,3 @@ class SSEIntake:
         # Its size and not its head: a detail is logged, an answer is not.
         size = 0 if leftover is None else leftover.bytes_discarded
         self._producer.eof(f"The body ended {size} bytes into an event." if size else "")
-
-    def _take(self, chunk: bytes) -> None:
-        producer, decoder = self._producer, self._decoder
-        events: list[Event] = []
-        invalid = ""
-        for frame in decoder.feed(chunk):
-            event = decode_event(frame)
-            if isinstance(event, Malformed):
-                invalid = event.detail
-                break
-            events.append(event)
-        producer.receive(events)  # also none at all: bytes show that the upstream lives
-        invalid = invalid or decoder.failure or ""
-        if invalid and producer.ended is None:
-            producer.end(EndReason.UPSTREAM_INVALID, invalid)

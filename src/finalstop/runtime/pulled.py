@@ -95,8 +95,6 @@ class PulledOutlet:
         reader: the task that is busy with a piece.
     """
 
-    direct = True
-
     def __init__(self, *, on_over: Callable[[], None], interrupts: bool) -> None:
         self.backlog = 0
         self.error: BaseException | None = None
@@ -110,8 +108,8 @@ class PulledOutlet:
         self._aborted = False
         self._closed = False
 
-    def write(self, data: bytes) -> None:
-        """Hold `data` for the reader.
+    def write(self, data: bytes) -> int:
+        """Hold `data` for the reader; return the backlog.
 
         Raises:
             ConnectionAbortedError: after `abort`.
@@ -121,6 +119,7 @@ class PulledOutlet:
         self._buffer += data
         self.backlog += len(data)
         self._news.set()
+        return self.backlog
 
     async def drain(self) -> None:
         """Wait until the reader has taken most of it."""

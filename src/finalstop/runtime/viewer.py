@@ -42,12 +42,8 @@ class Outlet(Protocol):
     def backlog(self) -> int:
         """Bytes written here that the transport below has not taken yet."""
 
-    @property
-    def direct(self) -> bool:
-        """Whether `write` alone moves bytes now; if not, they move only while `drain` waits."""
-
-    def write(self, data: bytes) -> None:
-        """Take `data`. Never waits."""
+    def write(self, data: bytes) -> int:
+        """Take `data` and return the backlog. Never waits."""
 
     async def drain(self) -> None:
         """Wait until there is room again.
@@ -84,9 +80,9 @@ class Viewer:
     """
 
     __slots__ = (
-        "_backlog", "_caught_up", "_clock", "_encoder", "_error", "_keep_alive_owed", "_limits",
-        "_log", "_news", "_outlet", "_sent_bytes", "_stream", "_taken_at", "_taken_bytes",
-        "_written_at", "cursor", "done",
+        "_backlog", "_caught_up", "_clock", "_encoder", "_error", "_limits", "_log", "_news",
+        "_outlet", "_sent_bytes", "_stream", "_taken_at", "_taken_bytes", "_written_at", "cursor",
+        "done",
     )  # fmt: skip
 
     def __init__(
@@ -112,7 +108,6 @@ class Viewer:
         self._caught_up = False
         self._news = Bell()
         self._written_at = clock()
-        self._keep_alive_owed = False
         # What tells a slow reader from one that takes nothing: bytes handed over, how many of them
         # the reader had taken at the last look, and when it last took some or owed us nothing.
         self._sent_bytes = 0
@@ -145,12 +140,11 @@ class Viewer:
 
     def entries(self, batch: Sequence[Entry]) -> None:
         """The log has accepted `batch`: write it if that can be done now, else fall behind."""
-        last = batch[-1]
-        if self._caught_up and self._outlet.direct and batch[0].seq == self.cursor + 1:
+        if self._caught_up and batch[0].seq == self.cursor + 1:
             self._write(batch)
             if not self.done and self._backlog <= OUTLET_BYTES_HIGH:
                 return
-        elif last.seq <= self.cursor and isinstance(last.event, Ended):
+        elif batch[-1].seq <= self.cursor and isinstance(batch[-1].event, Ended):
             self.done = True  # the cursor was at or past the end: nothing is left to write
         self._wake()
 
@@ -177,13 +171,10 @@ class Viewer:
             if self._outlet.backlog:
                 await self._drain()
             batch = await self._log.read(self._stream, self.cursor, bytes_max=SLICE_BYTES)
-            if batch:
-                self._write(batch)
-                await asyncio.sleep(0)  # many slices in a row must not hold everybody else up
-            elif self._keep_alive_owed:
-                self._put(self._encoder.keep_alive)
-            else:
+            if not batch:
                 return
+            self._write(batch)
+            await asyncio.sleep(0)  # many slices in a row must not hold everybody else up
             await self._drain()
 
     async def _stay_caught_up(self) -> None:
@@ -211,14 +202,11 @@ class Viewer:
             self._put(data)
 
     def _put(self, data: bytes) -> None:
-        outlet = self._outlet
-        outlet.write(data)
+        backlog = self._outlet.write(data)
         self._sent_bytes += len(data)
-        self._written_at = self._clock()
-        self._keep_alive_owed = False
-        backlog = outlet.backlog
+        self._written_at = now = self._clock()
         if not backlog or not self._backlog:
-            self._taken_at = self._written_at  # until now the reader owed us nothing
+            self._taken_at = now  # until now the reader owed us nothing
         self._backlog = backlog
 
     # -- time -------------------------------------------------------------------------------------
@@ -258,10 +246,5 @@ class Viewer:
 
     def _keep_alive(self, now: float) -> None:
         self._written_at = now
-        if not self._caught_up:
-            return  # bytes are waiting for the reader already
-        if self._outlet.direct:
+        if self._caught_up:  # if not, bytes are waiting for the reader already
             self._put(self._encoder.keep_alive)
-        else:
-            self._keep_alive_owed = True
-            self._wake()

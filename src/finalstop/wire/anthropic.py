@@ -31,6 +31,7 @@ from finalstop.core.events import (
     Ping,
     Unknown,
     UpstreamError,
+    view_of,
 )
 from finalstop.core.receipt import Ended
 from finalstop.wire.sse import Frame, encode_frame, encode_numbered
@@ -67,11 +68,11 @@ class AnthropicEncoder:
         else:
             name, data = "error", error_body(event)
         try:
-            return encode_numbered(data, event=name, epoch=entry.epoch, seq=entry.seq)
+            return encode_numbered(data, name, entry.epoch, entry.seq)
         except ValueError:
             # An unknown event may be called anything, also what no SSE field can carry. Its JSON
             # still says what it is.
-            return encode_numbered(data, epoch=entry.epoch, seq=entry.seq)
+            return encode_numbered(data, "", entry.epoch, entry.seq)
 
 
 def error_body(ended: Ended) -> bytes:
@@ -109,12 +110,12 @@ def decode_event(frame: Frame) -> Event | Malformed:
     """
     if not frame.malformed:
         try:
-            payload = _KNOWN.decode(frame.data)
+            payload = view_of(frame.data)
         except UNREADABLE:
-            pass
-        else:
-            return Event(_TYPE_OF[type(payload)], payload, frame.data)
-    return _decode_odd(frame)
+            return _decode_odd(frame)
+        kind = type(payload)
+        return Event(_TYPE_OF[kind], payload, frame.data, kind is BlockDelta)
+    return Malformed("The data is not valid UTF-8.")
 
 
 def decode_json(data: bytes) -> Any:
@@ -134,9 +135,7 @@ def decode_json(data: bytes) -> Any:
 
 
 def _decode_odd(frame: Frame) -> Event | Malformed:
-    """Decode what the one fast look did not take: unknown types, nulls, and what is malformed."""
-    if frame.malformed:
-        return Malformed("The data is not valid UTF-8.")
+    """Decode what the one fast look did not take: unknown types, nulls, and what is no event."""
     try:
         value = decode_json(frame.data)
     except UNREADABLE as error:
@@ -170,7 +169,6 @@ def _without_half_pair(escape: re.Match[bytes]) -> bytes:
     return b"\\ufffd" if escape["half"] else escape[0]
 
 
-_KNOWN: Final[msgspec.json.Decoder[Known]] = msgspec.json.Decoder(Known)
 _TYPE_OF: Final[dict[type, str]] = {
     MessageStart: "message_start",
     BlockStart: "content_block_start",

@@ -133,8 +133,8 @@ class SSEDecoder:
         # The usual chunk: one or more whole blocks, lines ended by LF.
         if (
             self._at_block_start
+            and chunk[-2:] == b"\n\n"
             and _CR not in chunk
-            and chunk.endswith(b"\n\n")
             and len(chunk) <= self._event_bytes_max
         ):
             blocks = chunk.split(b"\n\n")
@@ -323,7 +323,7 @@ def encode_frame(
     return b"%bdata: %b\n\n" % (head, data)
 
 
-def encode_numbered(data: bytes, *, event: str = "", epoch: int, seq: int) -> bytes:
+def encode_numbered(data: bytes, event: str, epoch: int, seq: int) -> bytes:
     """Return the frame of a log's entry: as `encode_frame` with the id `<epoch>-<seq>`.
 
     Raises:

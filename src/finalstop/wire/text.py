@@ -55,7 +55,7 @@ class TextEncoder:
             said = _JSON.encode(_Piece(text))
         else:
             said = _JSON.encode(_last_word(event))
-        return encode_numbered(said, epoch=entry.epoch, seq=entry.seq)
+        return encode_numbered(said, "", entry.epoch, entry.seq)
 
 
 class _Piece(Struct, gc=False):

@@ -75,7 +75,7 @@ VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"
 HOT_PATH: dict[str, tuple[str, ...]] = {
     "finalstop.wire": ("*",),
     "finalstop.core": ("*",),
-    "finalstop.log.memory": ("append",),
+    "finalstop.log.memory": ("append", "tell"),
     "finalstop.runtime.intake": ("*",),
     "finalstop.runtime.producer": ("*",),
     "finalstop.runtime.viewer": ("entries", "_write", "_put"),

@@ -159,8 +159,8 @@ TIMES: Final[Sequence[Planting]] = (
     Planting(
         "forget the keep-alive of a reader that is caught up",
         "runtime/viewer.py",
-        "if not self._caught_up:\n            return  # bytes",
-        "if self._caught_up:\n            return  # bytes",
+        "if self._caught_up:  # if not, bytes",
+        "if not self._caught_up:  # if not, bytes",
         VIEWER,
     ),
     Planting(

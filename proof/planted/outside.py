@@ -31,15 +31,15 @@ LOGS: Final[Sequence[Planting]] = (
     Planting(
         "write before the append",
         "log/memory.py",
-        "record.entries += accepted\n        record.tell(accepted)",
-        "record.tell(accepted)\n        record.entries += accepted",
+        "record.kept += kept\n        record.tell(accepted)",
+        "record.tell(accepted)\n        record.kept += kept",
         MEMORY,
     ),
     Planting(
         "drop the last event of a replay",
         "log/memory.py",
-        "return entries[after:end]",
-        "return entries[after : end - 1] or entries[after:end]",
+        "            entries.append(Entry(EPOCH, seq, event))\n        return entries",
+        "            entries.append(Entry(EPOCH, seq, event))\n        return entries[:-1] or entries",
         MEMORY,
     ),
     Planting(
@@ -127,7 +127,7 @@ UPSTREAMS: Final[Sequence[Planting]] = (
     Planting(
         "never open the gate again",
         "upstream/gate.py",
-        "            connection.resume()\n",
+        "            connection.look()\n",
         "            pass\n",
         ("tests/upstream/test_gate.py",),
     ),

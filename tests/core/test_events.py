@@ -26,6 +26,7 @@ from finalstop.core.events import (
     Unknown,
     UpstreamError,
     UsageView,
+    delta_of,
 )
 from tests import builders as b
 
@@ -109,3 +110,10 @@ def test_an_entry_id_is_its_epoch_and_its_sequence_number(epoch, seq, id_):
 def test_an_event_is_the_same_fact_when_its_parts_are():
     assert Event("ping", Ping(), b'{"type":"ping"}') == b.ping()
     assert Event("ping", Ping(), b'{"type": "ping"}') != b.ping()
+
+
+@pytest.mark.parametrize("text", ["", "Hi", "a\nb", "\u4e16\U0001f30a"])
+def test_what_is_lean_is_had_again_from_its_json(text):
+    delta = b.text_delta(text)
+    assert delta.lean
+    assert delta_of(delta.json) == delta

@@ -245,6 +245,7 @@ def test_the_books_are_never_much_below_what_the_entries_really_take(text):
             [event] = map(decode_event, decoder.feed(wire))
             assert isinstance(event, Event)
             log.append("s1", [event])
+            del event
         gc.collect()
         after, _ = tracemalloc.get_traced_memory()
     finally:

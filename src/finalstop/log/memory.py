@@ -92,13 +92,7 @@ class MemoryLog:
         record.size_bytes += size
         record.sealed = ends
         record.kept += kept
-        for follower in record.followers:
-            try:
-                follower.entries(accepted)
-            except Exception as error:  # noqa: BLE001 - one broken follower must cost no other
-                record.forget(follower)
-                with suppress(Exception):
-                    follower.broken(error)
+        record.tell(accepted)
 
     def follow(self, stream: str, follower: Follower) -> Callable[[], None]:
         """Tell `follower` of every batch accepted from now on."""
@@ -145,6 +139,15 @@ class _Record:
         self.on_refused = on_refused
         self.sealed = False
         self.size_bytes = STREAM_OVERHEAD_BYTES
+
+    def tell(self, accepted: Sequence[Entry]) -> None:
+        for follower in self.followers:
+            try:
+                follower.entries(accepted)
+            except Exception as error:  # noqa: BLE001 - one broken follower must cost no other
+                self.forget(follower)
+                with suppress(Exception):
+                    follower.broken(error)
 
     def forget(self, follower: Follower) -> None:
         self.followers = tuple(other for other in self.followers if other is not follower)

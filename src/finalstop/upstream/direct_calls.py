@@ -251,8 +251,10 @@ class DirectCall:
             elif answer is not None:
                 await self._refuse(answer)
         except asyncio.CancelledError:
-            # Only `cancel` empties the sink first: then this is somebody else's doing, a loop
-            # that shuts down for one, and the stream must not wait for its deadline.
+            if self._sink is None:
+                return  # our own `cancel`. Kept by the task, the error would hold it in a cycle
+            # Somebody else's doing, a loop that shuts down for one: the stream must not wait for
+            # its deadline.
             self._fail(EndReason.INTERNAL_ERROR, "the upstream call was cancelled from outside")
             raise
         except Exception as error:

@@ -11,7 +11,7 @@ from finalstop.core.endings import EndReason
 from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended, Receipt
-from finalstop.telemetry.logline import configure, stream_ended
+from finalstop.telemetry.logline import configure, ends
 from tests.gateway.served import ASK, served
 from tests.simulator.rawclient import MESSAGE
 
@@ -72,7 +72,7 @@ assert isinstance(ENDED, Ended)
 def test_for_a_machine_a_line_is_json():
     kept = io.StringIO()
     configure(json=True, stream=kept)
-    stream_ended(ENDED)
+    ends()(ENDED)
     line = json.loads(kept.getvalue())
     assert (line["event"], line["level"], line["reason"]) == ("stream_ended", "info", "stopped")
     assert line["timestamp"].endswith("Z")
@@ -81,7 +81,7 @@ def test_for_a_machine_a_line_is_json():
 def test_for_a_person_a_line_is_words():
     kept = io.StringIO()
     configure(json=False, stream=kept)
-    stream_ended(ENDED)
+    ends()(ENDED)
     assert "stream_ended" in kept.getvalue()
     assert "stopped" in kept.getvalue()
     assert not kept.getvalue().startswith("{")
@@ -89,7 +89,7 @@ def test_for_a_person_a_line_is_words():
 
 def test_lines_go_to_standard_error(capsys):
     configure(json=True, stream=sys.stderr)
-    stream_ended(ENDED)
+    ends()(ENDED)
     said = capsys.readouterr()
     assert "stream_ended" in said.err
     assert said.out == ""
@@ -97,7 +97,7 @@ def test_lines_go_to_standard_error(capsys):
 
 def test_standard_error_is_the_default(capsys):
     configure(json=True)
-    stream_ended(ENDED)
+    ends()(ENDED)
     assert "stream_ended" in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ from finalstop.gateway.config import Settings
 from finalstop.log.memory import MemoryLog
 from finalstop.runtime.relay import Relay
 from finalstop.runtime.stream import Stream
-from finalstop.telemetry.logline import stream_ended
+from finalstop.telemetry.logline import ends
 from finalstop.upstream.contract import Upstream
 from finalstop.upstream.direct import DirectUpstream
 from finalstop.upstream.http import AiohttpUpstream
@@ -51,12 +51,13 @@ async def _client(settings: Settings, url: str) -> AsyncIterator[Upstream]:
 @asynccontextmanager
 async def open_relay(settings: Settings, *, log_lines: bool) -> AsyncIterator[Relay]:
     """A relay over a memory log; with `log_lines`, every end is one line in the log."""
+    write = ends()
 
     def ended(_stream: Stream, ended: Ended) -> None:
-        if log_lines:
-            stream_ended(ended)
+        write(ended)
 
-    relay = Relay(MemoryLog(settings.limits), settings.limits, on_ended=ended)
+    on_ended = ended if log_lines else None
+    relay = Relay(MemoryLog(settings.limits), settings.limits, on_ended=on_ended)
     try:
         yield relay
     finally:

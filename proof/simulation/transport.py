@@ -28,6 +28,10 @@ class Socket:
     def __init__(self) -> None:
         self.lingers = True
 
+    def fileno(self) -> int:
+        """None: there is nothing that the system could read."""
+        return -1
+
     def setsockopt(self, _level: int, option: int, _value: object) -> None:
         """Note SO_LINGER; whoever sets it means to reset."""
         if option == socket.SO_LINGER:

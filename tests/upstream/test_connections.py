@@ -283,16 +283,31 @@ async def test_a_look_at_what_is_not_paused_or_closed_does_nothing():
         assert holder.heard == b"read by its transport"
 
 
+class Encrypted(Connection):
+    """As a transport under TLS is made known."""
+
+    def connection_made(self, transport):
+        class Cover:
+            def __getattr__(self, name):
+                return getattr(transport, name)
+
+            def get_extra_info(self, name):
+                return object() if name == "sslcontext" else transport.get_extra_info(name)
+
+        super().connection_made(Cover())
+
+
 async def test_what_is_encrypted_is_only_the_transports_to_read():
     async with RawServer(deaf=True) as server:
         _, connection = await asyncio.get_running_loop().create_connection(
-            Connection, "127.0.0.1", server.port
+            Encrypted, "127.0.0.1", server.port
         )
         holder = Holder()
         connection.hold(holder)
         await until(lambda: server.connections)
         connection.pause()
         server.connections[0].transport.write(b"secret")
+        await asyncio.sleep(0.02)
         connection.look()
         assert holder.heard == b""
         await until(lambda: holder.heard == b"secret")

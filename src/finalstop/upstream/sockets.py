@@ -124,6 +124,26 @@ def open_socket(address: AddrInfoType) -> socket.socket:
     """A TCP socket for an upstream, not connected: probed when idle, never waiting to send."""
     family, kind, protocol = address[:3]
     made = socket.socket(family, kind, protocol)
+    _tune(made)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def tune_open(transport: asyncio.BaseTransport, address: AddrInfoType) -> None:
+    """Have a connection probed when idle that the loop has dialled; it never waits to send."""
+    family, kind, protocol = address[:3]
+    # By its number: uvloop's own stand-in for a socket makes one anew for every option.
+    number = transport.get_extra_info("socket").fileno()
+    if number < 0:
+        return  # lost already, as its holder will hear
+    borrowed = socket.socket(family, kind, protocol, fileno=number)
+    try:
+        _tune(borrowed)
+    finally:
+        borrowed.detach()
+
+
+def _tune(made: socket.socket) -> None:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
         ("TCP_KEEPIDLE", KEEP_ALIVE_IDLE_S),
@@ -133,5 +153,3 @@ def open_socket(address: AddrInfoType) -> socket.socket:
         # Not every platform lets these be set per socket; its own defaults then stand.
         if hasattr(socket, option):
             made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made

@@ -24,7 +24,7 @@ TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 # What must not leak from the shell of whoever runs the benchmark into a subject.
 HIDDEN: Final = (
     "FINALSTOP_", "ANTHROPIC_", "OPENAI_", "LITELLM_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY",
-    "http_proxy", "https_proxy", "all_proxy", "PYTHONPATH", "NODE_",
+    "http_proxy", "https_proxy", "all_proxy", "PYTHON", "NODE_",
 )  # fmt: skip
 
 

@@ -7,10 +7,13 @@ people put passwords into URLs.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 
+# Asked for every request, of the same few names; bounded, because clients choose some of them.
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address means this machine, whatever a resolver may say."""
     try:

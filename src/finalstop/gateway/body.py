@@ -35,16 +35,33 @@ async def read_fields(request: web.Request, limits: Limits) -> tuple[bytes, Fiel
     if (request.content_length or 0) > limits.body_bytes:
         # Said at once: aiohttp would take in body_bytes of it first.
         raise web.HTTPRequestEntityTooLarge(limits.body_bytes, request.content_length or 0)
-    try:
-        async with asyncio.timeout(limits.body_s):
-            body = await request.read()
-    except TimeoutError:
-        message = f"The request body did not arrive within body_s={limits.body_s:g}."
-        raise RequestError(408, message) from None
+    body = await _read(request, limits)
     try:
         return body, _FIELDS.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(400, f"The body is not a JSON object: {error}.") from None
+
+
+async def _read(request: web.Request, limits: Limits) -> bytes:
+    if request.content.is_eof():
+        return await _whole(request, limits)  # it has come with the head, as most do
+    try:
+        async with asyncio.timeout(limits.body_s):
+            return await _whole(request, limits)
+    except TimeoutError:
+        message = f"The request body did not arrive within body_s={limits.body_s:g}."
+        raise RequestError(408, message) from None
+
+
+async def _whole(request: web.Request, limits: Limits) -> bytes:
+    # Not `request.read`: the request would keep it as long as the answer streams.
+    pieces, size = [], 0
+    while piece := await request.content.readany():
+        size += len(piece)
+        if size > limits.body_bytes:
+            raise web.HTTPRequestEntityTooLarge(limits.body_bytes, size)
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def boolean(fields: Fields, name: str, *, default: bool) -> bool:

@@ -16,7 +16,7 @@ from finalstop.adapters.outlet import ResponseOutlet
 from finalstop.core.receipt import Ended
 from finalstop.gateway.auth import Admission, forwarded_headers
 from finalstop.gateway.body import boolean, plain_fields, read_fields, streaming_body
-from finalstop.gateway.errors import RequestError, ended_response
+from finalstop.gateway.errors import RequestError, ended_response, receipt_link
 from finalstop.gateway.front import FRONT, Front, linger_s, stream_headers
 from finalstop.gateway.passthrough import pass_through
 from finalstop.runtime.head import view_head
@@ -95,7 +95,7 @@ async def _view(
     front: Front, request: web.Request, stream: Stream, wire_format: str
 ) -> web.StreamResponse:
     encoder = encoder_for(wire_format)
-    headers = {**view_head(stream, encoder).headers, **stream_headers(stream)}
+    headers = {**view_head(stream, encoder).headers, "link": receipt_link(stream)}
     response = web.StreamResponse(headers=headers)
     if request.version < HttpVersion11:
         response.force_close()

@@ -21,6 +21,7 @@ HASH_PREFIX: Final = "sha256:"
 # be guessed over a network.
 TOKEN_BYTES: Final = 32
 TOKEN_CHARACTERS_MIN: Final = 16
+SHA256_BYTES: Final = 32
 
 
 class Secret:
@@ -66,7 +67,7 @@ class TokenHash:
     __slots__ = ("digest",)
 
     def __init__(self, digest: bytes) -> None:
-        assert len(digest) == hashlib.sha256().digest_size
+        assert len(digest) == SHA256_BYTES
         self.digest = digest
 
     @classmethod

@@ -36,6 +36,9 @@ class Speaker(web.RequestHandler):
 
     __slots__ = ("_looking", "_write_s")
 
+    # aiohttp asks the system for these at every connection, and nobody here wants to know.
+    peername = sockname = ssl_context = None
+
     def __init__(self, server: web.Server, *, write_s: float, **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._write_s = write_s
@@ -101,6 +104,7 @@ def speaker_for(server: web.Server, *, write_s: float) -> Speaker:
     kwargs: dict[str, Any] = {
         "access_log": None,
         "auto_decompress": False,
+        "tcp_keepalive": False,  # the listener's connections have it from the listener
         "lingering_time": LINGER_S,
     }
     return Speaker(server, write_s=write_s, loop=asyncio.get_running_loop(), **kwargs)

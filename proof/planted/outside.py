@@ -38,8 +38,8 @@ LOGS: Final[Sequence[Planting]] = (
     Planting(
         "drop the last event of a replay",
         "log/memory.py",
-        "            entries.append(Entry(EPOCH, seq, event))\n        return entries",
-        "            entries.append(Entry(EPOCH, seq, event))\n        return entries[:-1] or entries",
+        "EPOCH, seq, event))\n        return entries",
+        "EPOCH, seq, event))\n        return entries[:-1] or entries",
         MEMORY,
     ),
     Planting(

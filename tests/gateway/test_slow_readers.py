@@ -154,7 +154,7 @@ async def test_whoever_takes_nothing_of_a_whole_answer_is_cut_too():
         wire.transport.pause_reading()
         (ended,) = await gateway.all_ended(1, within_s=30)
         assert ended.reason is EndReason.COMPLETE
-        # The Message is put together first. At the second look, at the latest, nothing of it has been
+        # The Message is put together first. At the second look, at the latest, nothing has been
         # taken since the first.
         await asyncio.sleep(3 * WRITE_S + 4)
         wire.transport.resume_reading()

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import struct
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -294,7 +295,8 @@ class Encrypted(Connection):
             def get_extra_info(self, name):
                 return object() if name == "sslcontext" else transport.get_extra_info(name)
 
-        super().connection_made(Cover())
+        cover: Any = Cover()
+        super().connection_made(cover)
 
 
 async def test_what_is_encrypted_is_only_the_transports_to_read():

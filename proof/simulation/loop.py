@@ -10,11 +10,11 @@ It may not know what runs on it.
 from __future__ import annotations
 
 import asyncio
-import heapq
-import math
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
+from heapq import heappop, heappush
+from math import ceil
 from random import Random
 from typing import Any, Final
 
@@ -48,6 +48,7 @@ class SimLoop(asyncio.BaseEventLoop):
         turns: how often the loop has gone round.
         reported: what was handed to the exception handler: each of them is a bug of somebody's.
         before: called with each callback that is about to run; the sweep of failures uses it.
+        at_rest: called when nothing is ready, before time passes; it may make something ready.
     """
 
     def __init__(self, seed: int, *, shuffles: bool = True) -> None:
@@ -57,10 +58,12 @@ class SimLoop(asyncio.BaseEventLoop):
         self.turns = 0
         self.reported: Final[list[dict[str, Any]]] = []
         self.before: Callable[[asyncio.Handle], None] | None = None
+        self.at_rest: Callable[[], None] | None = None
         self._shuffles: Final = shuffles
         self._now = BEGIN_S
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
-        self._timers_made = 0
+        # The timers of each tick, in the order in which they were set, and the ticks, as a heap.
+        self._timers_at: Final[dict[float, list[asyncio.TimerHandle]]] = {}
+        self._ticks: Final[list[float]] = []
         self._soon: list[asyncio.Handle] = []
         self.set_exception_handler(lambda _loop, context: self.reported.append(context))
 
@@ -74,10 +77,14 @@ class SimLoop(asyncio.BaseEventLoop):
         self, when: float, callback: Callback, *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Call at the first tick that is not before `when`."""
-        tick = max(self._now, math.ceil(when / TICK_S) * TICK_S)
+        tick = max(self._now, ceil(when / TICK_S) * TICK_S)
         timer = asyncio.TimerHandle(tick, callback, args, self, context)
-        self._timers_made += 1
-        heapq.heappush(self._timers, (tick, self._timers_made, timer))
+        others = self._timers_at.get(tick)
+        if others is None:
+            self._timers_at[tick] = [timer]
+            heappush(self._ticks, tick)
+        else:
+            others.append(timer)
         return timer
 
     def call_later(  # type: ignore[override] # any arguments, as they are only passed on
@@ -99,33 +106,53 @@ class SimLoop(asyncio.BaseEventLoop):
     @property
     def timers(self) -> list[asyncio.TimerHandle]:
         """The timers that are set, but for bytes that are on their way."""
-        timers = [timer for _, _, timer in self._timers if not timer.cancelled()]
+        timers = [it for at in self._timers_at.values() for it in at if not it.cancelled()]
         return [timer for timer in timers if "Flow._deliver" not in repr(timer)]
 
     def _run_once(self) -> None:
-        self.turns += 1
-        if self.turns > TURNS_MAX:
-            raise NothingLeftError(f"{TURNS_MAX} turns of the loop and no end")
-        if not self._soon:
-            self._let_time_pass()
-        batch, self._soon = self._soon, []
-        if self._shuffles and len(batch) > 1:
-            self.dice.shuffle(batch)
-        for handle in batch:
-            if not handle.cancelled():
-                if self.before is not None:
-                    self.before(handle)
-                handle._run()  # noqa: SLF001 - as every loop does
+        # Not once: as asyncio asks after each turn whether it shall stop, so do we, and stay here.
+        while True:
+            self.turns += 1
+            if self.turns > TURNS_MAX:
+                raise NothingLeftError(f"{TURNS_MAX} turns of the loop and no end")
+            if not self._soon and self.at_rest is not None:
+                self.at_rest()
+            if not self._soon:
+                self._let_time_pass()
+            batch, self._soon = self._soon, []
+            if self._shuffles and len(batch) > 1:
+                self._shuffle(batch)
+            for handle in batch:
+                if not handle.cancelled():
+                    if self.before is not None:
+                        self.before(handle)
+                    handle._run()  # noqa: SLF001 - as every loop does
+            if self._stopping:  # type: ignore[attr-defined] # asyncio's own
+                return
+
+    def _shuffle(self, batch: list[asyncio.Handle]) -> None:
+        # As `Random.shuffle`, whose exact fairness costs more than all that is shuffled here.
+        dice = self.dice.random
+        for last in range(len(batch) - 1, 0, -1):
+            other = int(dice() * (last + 1))
+            batch[last], batch[other] = batch[other], batch[last]
 
     def _let_time_pass(self) -> None:
-        timers = self._timers
-        while timers and timers[0][2].cancelled():
-            heapq.heappop(timers)
-        if not timers:
-            raise NothingLeftError("nothing is ready and no timer is set, but somebody waits")
-        self._now = max(self._now, timers[0][0])
-        while timers and timers[0][0] <= self._now:
-            self._soon.append(heapq.heappop(timers)[2])
+        while self._ticks:
+            tick = heappop(self._ticks)
+            due: list[asyncio.Handle] = []
+            due += [timer for timer in self._timers_at.pop(tick) if not timer.cancelled()]
+            if due:
+                self._now, self._soon = tick, due
+                return
+        raise NothingLeftError("nothing is ready and no timer is set, but somebody waits")
+
+    def close(self) -> None:
+        """Let go of what is left: each of them knows who set it, and that one knows the loop."""
+        super().close()
+        self._timers_at.clear()
+        self._ticks.clear()
+        self._soon.clear()
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """It is passed over when its time comes."""

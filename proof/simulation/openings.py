@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import logging
 import random
+import ssl
 from collections.abc import Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from functools import cache
+from importlib.metadata import version
+from typing import Any, Final
 from unittest.mock import patch  # noqa: TID251 - names of other modules, put back after use
 
 import structlog
+from aiohttp import web_app
 
 from finalstop.upstream.http import AiohttpUpstream
 from proof.simulation.loop import SimLoop
@@ -29,6 +33,14 @@ class Ordered(dict[Any, None]):
     def discard(self, item: object) -> None:
         """As a set does."""
         self.pop(item, None)
+
+
+# Reading the system's certificates takes longer than a schedule, and no schedule gets as far as a
+# handshake: what is https here does not resolve.
+_tls: Final = cache(ssl.create_default_context)
+
+# Looked up in the files of the installation, for each client of an upstream.
+_version: Final = cache(version)
 
 
 @contextmanager
@@ -52,7 +64,11 @@ def openings(loop: SimLoop, wrong: list[str], *, seed: int, client: Client) -> I
 
     state, logs = random.getstate(), structlog.get_config()
     with ExitStack() as stack:
+        stack.enter_context(patch("ssl.create_default_context", _tls))
+        stack.enter_context(patch("finalstop.upstream.http.version", _version))
         stack.enter_context(patch("aiohttp.connector.monotonic", loop.time))
+        # aiohttp remembers the handlers of the last 1,024 applications, and each of them its world.
+        stack.callback(web_app._cached_build_middleware.cache_clear)  # noqa: SLF001
         if client == "aiohttp":
             stack.enter_context(patch("finalstop.gateway.compose.DirectUpstream", AiohttpUpstream))
         stack.callback(lambda: structlog.configure(**logs))

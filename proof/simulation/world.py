@@ -181,9 +181,13 @@ class World:
 
     async def _until_over(self) -> None:
         """Wait for every client, every stream and their retention."""
-        # Every tick: what is waited for must not be touched by the waiting.
-        while self._is_busy() and self.loop.time() < BEGIN_S + HANG_S:  # noqa: ASYNC110
-            await asyncio.sleep(TICK_S)
+        over = asyncio.Event()
+        # Looked at when the loop rests: what is waited for must not be touched by the waiting.
+        self.loop.at_rest = lambda: None if self._is_busy() else over.set()
+        hang = self.loop.call_at(BEGIN_S + HANG_S, over.set)
+        await over.wait()
+        self.loop.at_rest = None
+        hang.cancel()
         waiting = [number for number, (_, it) in enumerate(self.readers) if it.is_served]
         self.wrong += [f"hang: client {number}" for number in waiting]
         waits = list(filter(_is_library, self._tasks))
@@ -196,11 +200,14 @@ class World:
         )
 
     def _is_busy(self) -> bool:
-        # A client may have left before its request has arrived.
-        waits = self.loop.time() <= self._busy_until
-        waits = waits or any(not side.inward.dead for side in self._served())
-        waits = waits or any(reader.is_served for _, reader in self.readers)
-        return waits or self.relay.live > 0 or any(map(_is_library, self._tasks))
+        return (
+            self.loop.time() <= self._busy_until
+            or self.relay.live > 0
+            or any(reader.is_served for _, reader in self.readers)
+            # A client may have left before its request has arrived.
+            or any(not side.inward.dead for side in self._served())
+            or any(map(_is_library, self._tasks))
+        )
 
     def _served(self) -> list[Side]:
         """The gateway's sides of its clients' connections."""

@@ -123,7 +123,9 @@ class Flow:
 
     def _delay_s(self) -> float:
         manners = self._manners
-        delay_s = self._dice.choice(manners.delays) / 16 if manners.delays else 0.0
+        delay_s = 0.0
+        if delays := manners.delays:
+            delay_s = delays[int(self._dice.random() * len(delays))] / 16
         if manners.stalls_s:
             into_s = self._loop.time() - manners.stalls_at_s
             if 0 <= into_s < manners.stalls_s:

@@ -78,7 +78,7 @@ def _of_a_broken_reader(world: World, asking: Asking, reader: Reader) -> Iterato
     story = world.witness.stories.get(answer.stream_id or "")
     if story is None or story.ended is None or not answer.is_stream:
         return
-    yield from _of_order(story, asking, reader)
+    yield from _of_order(story, asking, reader, answer)
     says_whole = b"event: message_stop" in reader.data or b'"event":"end"' in reader.data
     if says_whole and not story.ended.receipt.complete:
         yield f"I5 {story.stream}: the wire says complete, and it is {story.ended.receipt.reason}"
@@ -189,7 +189,7 @@ def _of_a_reader(world: World, asking: Asking, reader: Reader) -> Iterator[str]:
         if answer.is_stream:
             yield from _of_silence(world, asking, reader)
     if answer.is_stream:
-        yield from _of_order(story, asking, reader)
+        yield from _of_order(story, asking, reader, answer)
 
 
 def _of_a_calm_reader(ended: Ended, asking: Asking, answer: Answer) -> Iterator[str]:
@@ -245,7 +245,7 @@ def _of_silence(world: World, asking: Asking, reader: Reader) -> Iterator[str]:
         yield f"I6: {max(gaps)} s of silence"
 
 
-def _of_order(story: Story, asking: Asking, reader: Reader) -> Iterator[str]:
+def _of_order(story: Story, asking: Asking, reader: Reader, answer: Answer) -> Iterator[str]:
     """I3 and I4 on the raw reads: each entry once, in order, and never before the log has it."""
     seq = 0
     turns = iter(reader.reads)
@@ -258,7 +258,6 @@ def _of_order(story: Story, asking: Asking, reader: Reader) -> Iterator[str]:
         if number > len(story.entries) or story.entries[number - 1][0] > turn:
             yield f"I3 {story.stream}: entry {number} was seen before the log had it"
         seq = number
-    answer = read_answer(bytes(reader.data), reader.left)  # type: ignore[no-untyped-call]
     last = answer.body.rpartition(b"id: 1-")[2]
     if answer.ended == "whole" and last.count(b"\n\n") != 1:
         yield f"I1 {story.stream}: something follows the terminal on the wire"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import Context
+from contextvars import Context, copy_context
 from heapq import heappop, heappush
 from math import ceil
 from random import Random
@@ -35,6 +35,57 @@ Callback = Callable[..., object]
 
 class NothingLeftError(RuntimeError):
     """No callback is ready, no timer is set, and somebody still waits: a hang for ever."""
+
+
+class SoonHandle(asyncio.Handle):
+    """As asyncio's, made in one call: debug mode is nothing that this loop has."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, callback: Callback, args: tuple[Any, ...], loop: SimLoop, context: Context | None
+    ) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+
+    def cancel(self) -> None:
+        """It is passed over when its turn comes."""
+        self._cancelled = True
+        self._callback = self._args = None  # type: ignore[assignment]
+
+
+class LaterHandle(asyncio.TimerHandle):
+    """As asyncio's, made in one call."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callback,
+        args: tuple[Any, ...],
+        loop: SimLoop,
+        context: Context | None,
+    ) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+        self._when = when
+        self._scheduled = False
+
+    def cancel(self) -> None:
+        """It is passed over when its time comes."""
+        self._cancelled = True
+        self._callback = self._args = None  # type: ignore[assignment]
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -78,7 +129,7 @@ class SimLoop(asyncio.BaseEventLoop):
     ) -> asyncio.TimerHandle:
         """Call at the first tick that is not before `when`."""
         tick = max(self._now, ceil(when / TICK_S) * TICK_S)
-        timer = asyncio.TimerHandle(tick, callback, args, self, context)
+        timer = LaterHandle(tick, callback, args, self, context)
         others = self._timers_at.get(tick)
         if others is None:
             self._timers_at[tick] = [timer]
@@ -97,7 +148,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self, callback: Callback, *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """Call in the next turn, in an order drawn from the seed."""
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = SoonHandle(callback, args, self, context)
         self._soon.append(handle)
         return handle
 
@@ -123,7 +174,7 @@ class SimLoop(asyncio.BaseEventLoop):
             if self._shuffles and len(batch) > 1:
                 self._shuffle(batch)
             for handle in batch:
-                if not handle.cancelled():
+                if not handle._cancelled:  # noqa: SLF001 - as every loop does
                     if self.before is not None:
                         self.before(handle)
                     handle._run()  # noqa: SLF001 - as every loop does
@@ -141,7 +192,7 @@ class SimLoop(asyncio.BaseEventLoop):
         while self._ticks:
             tick = heappop(self._ticks)
             due: list[asyncio.Handle] = []
-            due += [timer for timer in self._timers_at.pop(tick) if not timer.cancelled()]
+            due += [timer for timer in self._timers_at.pop(tick) if not timer._cancelled]  # noqa: SLF001
             if due:
                 self._now, self._soon = tick, due
                 return
@@ -153,9 +204,6 @@ class SimLoop(asyncio.BaseEventLoop):
         self._timers_at.clear()
         self._ticks.clear()
         self._soon.clear()
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is passed over when its time comes."""
 
     # -- no threads -------------------------------------------------------------------------------
 

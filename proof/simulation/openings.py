@@ -10,14 +10,18 @@ import random
 import ssl
 from collections.abc import Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, lru_cache, partial
 from importlib.metadata import version
+from ipaddress import ip_address
+from types import ModuleType
 from typing import Any, Final
 from unittest.mock import patch  # noqa: TID251 - names of other modules, put back after use
 
 import structlog
-from aiohttp import web_app
+from aiohttp import connector, web_app
 
+from finalstop.gateway import compose
+from finalstop.simulator import stage
 from finalstop.upstream.http import AiohttpUpstream
 from proof.simulation.loop import SimLoop
 from proof.simulation.plan import Client
@@ -42,6 +46,33 @@ _tls: Final = cache(ssl.create_default_context)
 # Looked up in the files of the installation, for each client of an upstream.
 _version: Final = cache(version)
 
+# Pure, and half of what an answer of the simulator costs. Few scripts are played in many schedules.
+_set_stage: Final = lru_cache(2_000)(stage.set_stage)
+_ip_address: Final = cache(ip_address)
+
+
+@contextmanager
+def house() -> Iterator[None]:
+    """What every world has in common; around many of them it is put up once.
+
+    - what is looked up or worked out anew by each world, and is always the same, is remembered;
+    - log lines are read, not written: `openings` says by whom;
+    - `random.random` is the backoff's jitter: every world seeds it.
+    """
+    if ssl.create_default_context is _tls:
+        yield
+        return
+    with ExitStack() as stack:
+        stack.enter_context(patch("ssl.create_default_context", _tls))
+        stack.enter_context(patch("finalstop.upstream.http.version", _version))
+        stack.enter_context(patch("finalstop.simulator.performance.set_stage", _set_stage))
+        stack.enter_context(patch("finalstop.gateway.address.ip_address", _ip_address))
+        stack.callback(partial(structlog.configure, **structlog.get_config()))
+        stack.callback(logging.disable, logging.root.manager.disable)
+        logging.disable(logging.CRITICAL)
+        stack.callback(random.setstate, random.getstate())
+        yield
+
 
 @contextmanager
 def openings(loop: SimLoop, wrong: list[str], *, seed: int, client: Client) -> Iterator[None]:
@@ -51,7 +82,8 @@ def openings(loop: SimLoop, wrong: list[str], *, seed: int, client: Client) -> I
     - the backoff's jitter is `random.random`: it is seeded;
     - the gateway asks through `DirectUpstream`; a plan may have it ask through aiohttp, as it does
       where there is a proxy;
-    - log lines are read, not written: one that tells of a bug is a violation.
+    - log lines are read, not written: one that tells of a bug is a violation;
+    - what is in `house`.
 
     Beside these: a relay's log is wrapped by the witness, its stream ids are numbers, and its
     `on_ended` is told of every end (`World._open_up`).
@@ -62,19 +94,22 @@ def openings(loop: SimLoop, wrong: list[str], *, seed: int, client: Client) -> I
             wrong.append(f"logged: {dict(line)}")
         raise structlog.DropEvent
 
-    state, logs = random.getstate(), structlog.get_config()
-    with ExitStack() as stack:
-        stack.enter_context(patch("ssl.create_default_context", _tls))
-        stack.enter_context(patch("finalstop.upstream.http.version", _version))
-        stack.enter_context(patch("aiohttp.connector.monotonic", loop.time))
-        # aiohttp remembers the handlers of the last 1,024 applications, and each of them its world.
-        stack.callback(web_app._cached_build_middleware.cache_clear)  # noqa: SLF001
-        if client == "aiohttp":
-            stack.enter_context(patch("finalstop.gateway.compose.DirectUpstream", AiohttpUpstream))
-        stack.callback(lambda: structlog.configure(**logs))
-        structlog.configure(processors=[read_line])
-        stack.callback(logging.disable, logging.root.manager.disable)
-        logging.disable(logging.CRITICAL)
-        stack.callback(random.setstate, state)
+    ours: list[tuple[ModuleType, str, object]] = [(connector, "monotonic", loop.time)]
+    if client == "aiohttp":
+        ours.append((compose, "DirectUpstream", AiohttpUpstream))
+    with house():
+        theirs = [(module, name, getattr(module, name)) for module, name, _ in ours]
+        _put(ours)
         random.seed(seed)
-        yield
+        structlog.configure(processors=[read_line])
+        try:
+            yield
+        finally:
+            _put(theirs)
+            # aiohttp remembers the last 1,024 applications, and each of them its world.
+            web_app._cached_build_middleware.cache_clear()  # noqa: SLF001
+
+
+def _put(names: list[tuple[ModuleType, str, object]]) -> None:
+    for module, name, value in names:
+        setattr(module, name, value)

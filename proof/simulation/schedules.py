@@ -21,6 +21,7 @@ from finalstop.core.endings import EndReason
 from proof.ledger import Figures, ProofError
 from proof.simulation.laws import judge
 from proof.simulation.loop import BEGIN_S
+from proof.simulation.openings import house
 from proof.simulation.plan import MODES, Mode, plan_of
 from proof.simulation.world import World, simulate
 
@@ -74,7 +75,7 @@ def tally_of(mode: Mode, seeds: Sequence[int]) -> Tally:
     """Run the schedules of `seeds` and judge them."""
     tally = Tally()
     began_s = time.process_time()
-    with _collected_by_hand():
+    with house(), _collected_by_hand():
         for at in range(0, len(seeds), COLLECTED_EVERY):
             reported = [
                 (seed, _run(tally, mode, seed).loop.reported)
@@ -84,6 +85,8 @@ def tally_of(mode: Mode, seeds: Sequence[int]) -> Tally:
             # What is lost in a cycle tells of it now: a failure that nobody asked for, a session
             # that nobody closed.
             gc.collect()
+            # Whatever is left is remembered for good.
+            gc.freeze()
             tally.wrong += [
                 (mode, seed, f"reported: {context}")
                 for (seed, reports), before in zip(reported, told, strict=True)

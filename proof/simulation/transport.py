@@ -139,6 +139,9 @@ class Side(asyncio.Transport):
         if self.is_closing():
             return
         self._loop.network.note("write", self.out.name, len(data))
+        if not self._buffer and len(data) <= self.out.room:
+            self.out.put(bytes(data))
+            return
         self._buffer += data
         self._flush()
         if len(self._buffer) > self._high and not self._waits:

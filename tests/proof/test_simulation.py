@@ -4,6 +4,9 @@ More of them, and one of them with everything that happened: see proof/simulatio
 """
 
 import asyncio
+import gc
+import subprocess
+import sys
 
 import pytest
 
@@ -15,9 +18,10 @@ from finalstop.runtime.stream import Stream
 from finalstop.runtime.viewer import Viewer
 from proof.simulation.laws import judge
 from proof.simulation.loop import BEGIN_S, TICK_S, NothingLeftError, SimLoop, run
+from proof.simulation.openings import house
 from proof.simulation.plan import MODES, plan_of
 from proof.simulation.schedules import TWICE_EVERY, command_of, replay, tally_of
-from proof.simulation.world import simulate
+from proof.simulation.world import World, simulate
 
 # 2,000 in all, in shares that a worker takes one by one.
 SHARES = [(mode, range(at, at + 125)) for mode in MODES for at in range(1, 1001, 125)]
@@ -61,6 +65,38 @@ def test_the_schedules_reach_every_ending_that_a_single_process_can_have():
 def test_a_seed_is_one_schedule(mode):
     first, second, other = (simulate(plan_of(seed, mode)) for seed in (7, 7, 8))
     assert first.hash == second.hash != other.hash
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_seed_leaves_the_same_trace_alone_and_after_many_others(mode):
+    command = [sys.executable, *command_of(mode, 7).split()[1:]]
+    alone = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    with house():
+        assert not tally_of(mode, range(100, 140)).wrong
+        assert f"hash {simulate(plan_of(7, mode)).hash}" in alone.splitlines()
+
+
+def test_schedules_leave_nothing_behind():
+    def worlds():
+        gc.collect()
+        return sum(isinstance(it, World) for it in gc.get_objects())
+
+    before = worlds()
+    assert not tally_of("safety", range(1, 21)).wrong
+    assert worlds() == before
+
+
+def test_what_is_lost_and_told_of_only_when_it_is_collected_is_wrong(monkeypatch):
+    begin = World._begin
+
+    def loses_a_failure(self, number, asking):
+        lost, error = self.loop.create_future(), OSError("lost")
+        lost.set_exception(error)
+        error.future = lost  # a cycle: only the collector finds it
+        begin(self, number, asking)
+
+    monkeypatch.setattr(World, "_begin", loses_a_failure)
+    assert any("lost" in line for _, _, line in tally_of("safety", [1]).wrong)
 
 
 def test_a_failing_seed_is_replayed_with_everything_that_happened():

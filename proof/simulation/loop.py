@@ -191,8 +191,9 @@ class SimLoop(asyncio.BaseEventLoop):
     def _let_time_pass(self) -> None:
         while self._ticks:
             tick = heappop(self._ticks)
+            timers = self._timers_at.pop(tick)
             due: list[asyncio.Handle] = []
-            due += [timer for timer in self._timers_at.pop(tick) if not timer._cancelled]  # noqa: SLF001
+            due += [it for it in timers if not it._cancelled]  # noqa: SLF001 - as every loop does
             if due:
                 self._now, self._soon = tick, due
                 return

@@ -184,9 +184,12 @@ class World:
         over = asyncio.Event()
         # Looked at when the loop rests: what is waited for must not be touched by the waiting.
         self.loop.at_rest = lambda: None if self._is_busy() else over.set()
+        # It rests at every timer; these two are there where there is no other.
+        settled = self.loop.call_at(self._busy_until + TICK_S, lambda: None)
         hang = self.loop.call_at(BEGIN_S + HANG_S, over.set)
         await over.wait()
         self.loop.at_rest = None
+        settled.cancel()
         hang.cancel()
         waiting = [number for number, (_, it) in enumerate(self.readers) if it.is_served]
         self.wrong += [f"hang: client {number}" for number in waiting]

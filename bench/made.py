@@ -98,8 +98,9 @@ def venv(name: str) -> Path:
         _run([sys.executable, "-m", "venv", str(folder)])
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-qq", "--no-compile"]
         # Wheels only, by their hashes: installing a peer must run no script of its own.
+        # What is pinned is all: pip, left to look, finds a newer release for an extra and gives up.
         safely = ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
-        _run([*pip, *safely, "-r", str(pins)])
+        _run([*pip, *safely, "--no-deps", "-r", str(pins)])
         stamp.touch()
     return folder / "bin"
 

@@ -132,6 +132,20 @@ UPSTREAMS: Final[Sequence[Planting]] = (
         ("tests/upstream/test_gate.py",),
     ),
     Planting(
+        "beat no more once the gate has rested",
+        "upstream/gate.py",
+        "else:\n            self._is_beating = False\n",
+        "else:\n            pass\n",
+        ("tests/upstream/test_gate.py",),
+    ),
+    Planting(
+        "let one connection's error stop the gate for all",
+        "upstream/gate.py",
+        "                connection.lose(error)\n",
+        "                raise error\n",
+        ("tests/upstream/test_gate.py",),
+    ),
+    Planting(
         "send a request twice that was written",
         "upstream/retry.py",
         "return outcome is EndReason.UNREACHABLE",

@@ -12,8 +12,9 @@ from itertools import pairwise
 from typing import Any, Final
 
 from finalstop.core.endings import EndReason as R
-from finalstop.core.events import Event
+from finalstop.core.events import BlockDelta, BlockStart, BlockStop, Event, MessageDelta
 from finalstop.core.receipt import Ended
+from finalstop.core.timers import SWEEP_S
 from proof.simulation.client import Reader
 from proof.simulation.loop import TICK_S
 from proof.simulation.plan import MESSAGES, Asking
@@ -103,8 +104,21 @@ def _of_a_story(world: World, story: Story) -> Iterator[str]:
         yield f"I5 {story.stream}: {receipt.reason}, message_stop {said_stop}"
     if complete and not _is_well_formed([entry.event for _, _, entry in story.entries]):
         yield f"I5 {story.stream}: complete, but not well-formed"
+    yield from _of_silent_upstream(world, story, story.ended_at)
     yield from _of_presence(world, story, story.ended_at)
     yield from _of_its_reason(world, story, receipt.reason, took_s)
+
+
+def _of_silent_upstream(world: World, story: Story, ended_at: float) -> Iterator[str]:
+    """I2: whatever ends it, no stream outlives `idle_s` after its last content."""
+    content = [at_s for _, at_s, entry in story.entries if _is_content(entry.event)]
+    if content and ended_at - content[-1] > world.limits.idle_s + SWEEP_S + LATE_S:
+        yield f"I2 {story.stream}: {ended_at - content[-1]} s without content"
+
+
+def _is_content(event: Event | Ended) -> bool:
+    kinds = BlockStart | BlockDelta | BlockStop | MessageDelta
+    return isinstance(event, Event) and isinstance(event.payload, kinds)
 
 
 def _of_presence(world: World, story: Story, ended_at: float) -> Iterator[str]:
@@ -182,7 +196,8 @@ def _of_a_reader(world: World, asking: Asking, reader: Reader) -> Iterator[str]:
         if calm and answer.status not in {408, 429, 503, 529}:
             yield f"wire: no stream, {answer.status} {answer.ended}"
         return
-    assert story.ended is not None
+    if story.ended is None:
+        return  # I2 has complained of that
     if calm:
         yield from _of_a_calm_reader(story.ended, asking, answer)
         yield from _of_the_script(asking, story.ended.receipt.reason)
@@ -258,9 +273,48 @@ def _of_order(story: Story, asking: Asking, reader: Reader, answer: Answer) -> I
         if number > len(story.entries) or story.entries[number - 1][0] > turn:
             yield f"I3 {story.stream}: entry {number} was seen before the log had it"
         seq = number
+    yield from _of_what_was_said(story, asking, answer)
     last = answer.body.rpartition(b"id: 1-")[2]
     if answer.ended == "whole" and last.count(b"\n\n") != 1:
         yield f"I1 {story.stream}: something follows the terminal on the wire"
+
+
+def _of_what_was_said(story: Story, asking: Asking, answer: Answer) -> Iterator[str]:
+    """I4: a frame on the wire says what the log holds under its number, and no text is left out."""
+    seen = 0
+    for block in answer.body.split(b"\n\n")[:-1]:
+        if not block.startswith(b"id: "):
+            continue
+        number, said = _frame(block)
+        if not seen < number <= len(story.entries):
+            return  # complained of already
+        held = [entry.event for _, _, entry in story.entries[seen:number]]
+        seen = number
+        if asking.path != MESSAGES and any(_text_in(event) for event in held[:-1]):
+            yield f"I4 {story.stream}: text before entry {number} was left out"
+        if not isinstance(held[-1], Event):
+            return  # what the last frame must say is a table of its own
+        if asking.path == MESSAGES:
+            is_told = said == held[-1].json
+        else:
+            is_told = json.loads(said) == {"text": _text_in(held[-1])}
+        if not is_told:
+            yield f"I4 {story.stream}: entry {number} is not what the log holds"
+
+
+def _text_in(event: Event | Ended) -> str:
+    """A reading of its own of an event's JSON: its text, half a surrogate pair as U+FFFD."""
+    if not isinstance(event, Event):
+        return ""
+    fields = json.loads(event.json)
+    match fields:
+        case {"type": "content_block_delta", "delta": {"type": "text_delta", "text": str(text)}}:
+            pass
+        case {"type": "content_block_start", "content_block": {"type": "text", "text": str(text)}}:
+            pass
+        case _:
+            return ""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _ids(data: bytes) -> Iterator[tuple[int, int]]:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct, field
 
@@ -71,6 +71,11 @@ class Tally(Struct):
         self.wrong += other.wrong
 
 
+# The last lines of a replay.
+WRONG: Final = "WRONG "
+NOTHING: Final = "nothing"
+
+
 def tally_of(mode: Mode, seeds: Sequence[int]) -> Tally:
     """Run the schedules of `seeds` and judge them."""
     tally = Tally()
@@ -78,8 +83,7 @@ def tally_of(mode: Mode, seeds: Sequence[int]) -> Tally:
     with house(), _collected_by_hand():
         for at in range(0, len(seeds), COLLECTED_EVERY):
             reported = [
-                (seed, _run(tally, mode, seed).loop.reported)
-                for seed in seeds[at : at + COLLECTED_EVERY]
+                (seed, _run(tally, mode, seed)) for seed in seeds[at : at + COLLECTED_EVERY]
             ]
             told = [len(reports) for _, reports in reported]
             # What is lost in a cycle tells of it now: a failure that nobody asked for, a session
@@ -96,15 +100,20 @@ def tally_of(mode: Mode, seeds: Sequence[int]) -> Tally:
     return tally
 
 
-def _run(tally: Tally, mode: Mode, seed: int) -> World:
-    world = simulate(plan_of(seed, mode))
-    _count(tally, world)
-    tally.wrong += [(mode, seed, line) for line in judge(world)]
-    if seed % TWICE_EVERY == 0:
-        tally.twice += 1
-        if simulate(plan_of(seed, mode)).hash != world.hash:
-            tally.wrong.append((mode, seed, "the same seed twice was not the same schedule"))
-    return world
+def _run(tally: Tally, mode: Mode, seed: int) -> list[dict[str, Any]]:
+    """Run a schedule and judge it; what the loop reported, which may become more."""
+    try:
+        world = simulate(plan_of(seed, mode))
+        _count(tally, world)
+        tally.wrong += [(mode, seed, line) for line in judge(world)]
+        if seed % TWICE_EVERY == 0:
+            tally.twice += 1
+            if simulate(plan_of(seed, mode)).hash != world.hash:
+                tally.wrong.append((mode, seed, "the same seed twice was not the same schedule"))
+    except Exception as error:  # noqa: BLE001 - whatever it was, the seed shows it again
+        tally.wrong.append((mode, seed, f"crashed: {error!r}"))
+        return []
+    return world.loop.reported
 
 
 @contextmanager
@@ -143,12 +152,16 @@ def replay(mode: Mode, seed: int) -> Iterator[str]:
     for wire in plan.wires:
         yield f"  upstream's wire: {wire}"
     yield f"  told to end at: {plan.drain_at_s or 'never'}"
+    tally = tally_of(mode, [seed])
     world = simulate(plan)
     for at_s, what, *facts in world.loop.network.record:
         assert isinstance(at_s, float)
         yield f"{at_s - BEGIN_S:9.4f}  {what:10} {' '.join(map(str, facts))}"
     yield f"hash {world.hash}"
-    yield from (f"WRONG {line}" for line in judge(world) or ["nothing"])
+    again = simulate(plan_of(seed, mode)).hash
+    wrong = [line for _, _, line in tally.wrong]
+    wrong += [] if again == world.hash else [f"the second time its hash was {again}"]
+    yield from (f"{WRONG}{line}" for line in wrong or [NOTHING])
 
 
 def command_of(mode: Mode, seed: int) -> str:
@@ -164,7 +177,10 @@ def main(argv: Sequence[str]) -> Figures:
     """
     options = _options(argv)
     if options.replay:
-        print("\n".join(replay(options.mode or "safety", options.seed)))
+        lines = list(replay(options.mode or "safety", options.seed))
+        print("\n".join(lines))
+        if lines[-1] != f"{WRONG}{NOTHING}":
+            raise ProofError(lines[-1])
         return {}
     modes = [options.mode] if options.mode else list(MODES)
     each = -(-options.schedules // len(modes))

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from finalstop.core.endings import ENDINGS, EndReason, Party, Refusal
 from finalstop.core.events import Event
@@ -393,7 +394,7 @@ BOUND = Limits(event_bytes=1024, stream_bytes=4096)
 
 def sized(json_bytes: int, event: Event = NEW) -> Event:
     """`event` as if it had come in so many bytes of JSON; spaces are JSON too."""
-    return Event(event.type, event.payload, event.json.ljust(json_bytes))
+    return replace(event, json=event.json.ljust(json_bytes))
 
 
 LARGE = EndReason.TOO_LARGE
@@ -413,6 +414,11 @@ BYTES: dict[str, list[Row]] = {
     "message_stop counts too: complete means that the log holds it": [
         (0, full := [START, sized(4096 - len(START.json + REPORT.json)), REPORT], full),
         (0, STOP, [LARGE]),
+    ],
+    "the growth of a block counts, event by event": [
+        (0, [START, OPEN], [START, OPEN]),
+        (0, [grows := sized(1800, HI), grows], [grows, grows]),
+        (0, [grows, STOP], [LARGE]),
     ],
     "an illegal move is told first": [(0, sized(5000, HI), [INVALID])],
 }  # fmt: skip
@@ -647,6 +653,15 @@ def test_a_receipt_tells_nothing_of_what_the_log_refused():
     life.log_refused(1, "The disk is full.", now=1.0)
     receipt = receipt_of(life)
     assert (receipt.open, receipt.stop_reason, receipt.usage.characters) == ((), None, 0)
+
+
+def test_what_the_log_kept_before_it_refused_is_told():
+    life = after(START, OPEN, HI)
+    life.receive([HI, HI, REPORT], now=0.0)
+    life.log_refused(3, "The disk is full.", now=1.0)
+    receipt = receipt_of(life)
+    assert (len(receipt.open), receipt.stop_reason) == (1, None)
+    assert receipt.usage.characters == len("Hi")
 
 
 def test_a_receipt_tells_all_of_what_the_log_kept():

@@ -1,6 +1,7 @@
 """Serving: a socket that listens while it should, and a signal that ends it all in good order."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -169,11 +170,28 @@ async def test_a_stream_leaves_nothing_to_the_collector_of_cycles(spec):
             gc.enable()
 
 
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def terminated_once_it_listens(port):
+    """Before that the signal would end this process and not the gateway."""
+    while True:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        threading.Event().wait(0.01)
+
+
 @pytest.mark.slow
 def test_run_serves_in_a_loop_of_its_own_until_it_is_told_to_stop(capsys):
-    stop = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
+    port = free_port()
+    stop = threading.Thread(target=terminated_once_it_listens, args=(port,))
     stop.start()
-    assert run(settings(log_format="json")) == 0
+    assert run(settings(log_format="json", port=port)) == 0
     stop.join()
     said = capsys.readouterr().err
     assert '"event":"listening"' in said

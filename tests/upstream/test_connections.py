@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -242,7 +243,9 @@ async def test_a_look_reads_what_is_there_and_the_transport_stays_paused():
 
 async def test_a_look_that_finds_nothing_lets_the_transport_read_on():
     async with paused() as (connection, holder, far):
+        connection.fast_reads = 8
         connection.look()
+        assert connection.fast_reads == 0  # it does not flow any more
         far.write(b"later")
         await until(lambda: holder.heard == b"later")
 
@@ -279,9 +282,48 @@ async def test_a_look_at_what_is_not_paused_or_closed_does_nothing():
         connection.look()
         await until(lambda: holder.heard)
         connection.pause()
+        far.write(b"read by nobody")
+        await asyncio.sleep(0.02)
         connection.transport.abort()
         connection.look()
         assert holder.heard == b"read by its transport"
+
+
+class Open:
+    """A transport that does not know yet that it is gone."""
+
+    def is_closing(self):
+        return False
+
+    def pause_reading(self):
+        pass
+
+    def resume_reading(self):
+        pass
+
+    def abort(self):
+        pass
+
+
+async def test_a_number_that_has_become_anothers_is_not_read():
+    async with paused() as (connection, holder, _):
+        number = connection.transport.get_extra_info("socket").fileno()
+        connection.transport.abort()
+        await until(lambda: holder.errors)
+        await asyncio.sleep(0.02)
+        reads, writes = os.pipe()
+        os.write(writes, b"another's")
+        if reads != number:
+            os.dup2(reads, number)
+            os.close(reads)
+        try:
+            connection.transport = cast("Any", Open())
+            connection.pause()
+            connection.look()
+            assert os.read(number, 16) == b"another's"
+        finally:
+            os.close(number)
+            os.close(writes)
 
 
 class Encrypted(Connection):

@@ -19,7 +19,7 @@ def upstream_to(url, **limits):
 
 # limits, the gate's tick
 GATES = [
-    ({}, 0.03),
+    ({}, 0.025),
     ({"gate_s": 0.0}, None),
     ({"gate_s": 0.5}, 0.5),
     # A pause of ours is never taken for the upstream's silence.

@@ -51,6 +51,8 @@ class Read:
         self.looks = []
         self.gate: Any = None
         self.comes = comes
+        self.fails: Exception | None = None
+        self.lost: list[Exception] = []
         self._loop = loop
 
     def pause(self):
@@ -58,10 +60,15 @@ class Read:
 
     def look(self):
         self.looks.append(self._loop.now)
+        if self.fails is not None:
+            raise self.fails
         if self.comes:
             self.gate.after_read(self)
         else:
             self.paused_at = None
+
+    def lose(self, error):
+        self.lost.append(error)
 
 
 def gate_of(loop: Any) -> Gate:
@@ -133,6 +140,22 @@ def test_one_timer_serves_all_and_none_runs_while_nobody_waits():
     loop.run_to(loop.now + TICK_S)
     assert not any(read.paused_at for read in reads)
     assert loop.timer is None
+    # And it beats again for whoever comes after the rest.
+    later = Read(loop)
+    make_flow(gate, later)
+    loop.run_to(loop.now + TICK_S)
+    assert len(later.looks) == 1
+
+
+def test_a_connection_that_cannot_be_looked_at_is_lost_alone():
+    loop = Loop()
+    gate, before, broken, behind = gate_of(loop), *(Read(loop, comes=True) for _ in range(3))
+    broken.fails = OSError("no space")
+    make_flow(gate, before, broken, behind)
+    loop.run_to(loop.now + 5 * TICK_S)
+    assert broken.lost == [broken.fails]
+    assert len(broken.looks) == 1
+    assert min(len(before.looks), len(behind.looks)) >= 4
 
 
 def test_who_begins_at_another_moment_is_read_at_another_moment():
@@ -202,6 +225,19 @@ async def test_a_stream_that_flows_takes_fewer_reads_and_loses_nothing():
         gated = await reads_of(server, Limits(gate_s=0.05))
         strict = await reads_of(server, Limits(gate_s=0))
         assert gated < strict
+
+
+async def test_the_second_flow_of_an_upstream_fares_as_the_first():
+    async with RawServer(FLOW, FLOW) as server:
+        upstream = DirectUpstream(server.url, credentials={}, limits=Limits(gate_s=0.05))
+        try:
+            for _ in range(2):
+                sink = RecordingSink()
+                sink.call = upstream.call(POST, sink, attempts=1, retry_until=0.0)
+                assert await sink.ended() == "eof"
+                assert sink.body == b"word" * WORDS
+        finally:
+            await upstream.close()
 
 
 async def test_a_released_body_is_drained_while_the_gate_is_closed():

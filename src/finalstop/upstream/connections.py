@@ -131,12 +131,17 @@ class Connection(asyncio.Protocol):
         try:
             data = os.read(self._fd, LOOK_BYTES)
         except ConnectionError as error:
-            self._tell_lost(error)
-            self.transport.abort()
+            self.lose(error)
         except OSError:  # there is nothing, as a rule; whatever else it is, the transport will see
+            self.fast_reads = 0
             self.resume()
         else:
             self._looked(data)
+
+    def lose(self, error: Exception) -> None:
+        """Close it now, and tell its holder why."""
+        self._tell_lost(error)
+        self.transport.abort()
 
     def _looked(self, data: bytes) -> None:
         if not data:

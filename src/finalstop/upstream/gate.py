@@ -43,6 +43,9 @@ class Gated(Protocol):
     def look(self) -> None:
         """Read what is there; if nothing is, read on as ever, from then on."""
 
+    def lose(self, error: Exception) -> None:
+        """It cannot be read any more. Must not raise."""
+
 
 class Gate:
     """One for all connections of an upstream: one timer, and none while nobody waits.
@@ -89,7 +92,10 @@ class Gate:
         for connection in due:
             connection.is_gated = False
             connection.read_at = now
-            connection.look()
+            try:
+                connection.look()
+            except Exception as error:  # noqa: BLE001 - one connection must not stop the others
+                connection.lose(error)
         if any(self._waiting):
             # The beats keep their rhythm, but a loop that was held up does not run after them.
             self._beat_at(max(self._next_beat_at, now - self._gate_s / BEATS))

@@ -139,6 +139,13 @@ UPSTREAMS: Final[Sequence[Planting]] = (
         ("tests/upstream/test_gate.py",),
     ),
     Planting(
+        "leave a connection paused that is not gated again",
+        "upstream/gate.py",
+        "if not connection.is_gated:\n",
+        "if False:\n",
+        ("tests/upstream/test_gate.py",),
+    ),
+    Planting(
         "let one connection's error stop the gate for all",
         "upstream/gate.py",
         "                connection.lose(error)\n",

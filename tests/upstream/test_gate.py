@@ -52,6 +52,7 @@ class Read:
         self.gate: Any = None
         self.comes = comes
         self.fails: Exception | None = None
+        self.held_up_s = 0.0
         self.lost: list[Exception] = []
         self._loop = loop
 
@@ -62,10 +63,14 @@ class Read:
         self.looks.append(self._loop.now)
         if self.fails is not None:
             raise self.fails
+        self._loop.now += self.held_up_s
         if self.comes:
             self.gate.after_read(self)
         else:
-            self.paused_at = None
+            self.resume()
+
+    def resume(self):
+        self.paused_at = None
 
     def lose(self, error):
         self.lost.append(error)
@@ -145,6 +150,16 @@ def test_one_timer_serves_all_and_none_runs_while_nobody_waits():
     make_flow(gate, later)
     loop.run_to(loop.now + TICK_S)
     assert len(later.looks) == 1
+
+
+def test_a_loop_that_is_held_up_in_a_beat_leaves_nobody_paused():
+    loop = Loop()
+    gate, read = gate_of(loop), Read(loop, comes=True)
+    make_flow(gate, read)
+    read.held_up_s = 2 * TICK_S
+    loop.run_to(loop.now + TICK_S)
+    assert len(read.looks) == 1
+    assert (read.paused_at, read.is_gated) == (None, False)
 
 
 def test_a_connection_that_cannot_be_looked_at_is_lost_alone():

@@ -40,8 +40,11 @@ class Gated(Protocol):
     def pause(self) -> None:
         """Stop reading."""
 
+    def resume(self) -> None:
+        """Read on as ever. Nothing if it is not paused."""
+
     def look(self) -> None:
-        """Read what is there; if nothing is, read on as ever, from then on."""
+        """Read what is there; if nothing is, `resume`."""
 
     def lose(self, error: Exception) -> None:
         """It cannot be read any more. Must not raise."""
@@ -96,6 +99,9 @@ class Gate:
                 connection.look()
             except Exception as error:  # noqa: BLE001 - one connection must not stop the others
                 connection.lose(error)
+            # Also where a loop that was held up took its own delay for the stream's.
+            if not connection.is_gated:
+                connection.resume()
         if any(self._waiting):
             # The beats keep their rhythm, but a loop that was held up does not run after them.
             self._beat_at(max(self._next_beat_at, now - self._gate_s / BEATS))

@@ -63,7 +63,7 @@ class Flow:
         self.dead = False
         self.items: Final[deque[bytes | End]] = deque()
         self._loop: Final = loop
-        self._manners: Final = manners
+        self._manners = manners
         self._dice: Final = dice
         self._coming: asyncio.Handle | None = None
 
@@ -82,6 +82,10 @@ class Flow:
     def _fails(self) -> bool:
         """Whether the receiver meets a reset although it does not read: it still has to write."""
         return self.was_reset and self.receiver.get_write_buffer_size() > 0
+
+    def heal(self) -> None:
+        """From now on it behaves as the loopback of an idle machine."""
+        self._manners = Manners()
 
     def put(self, data: bytes) -> None:
         """Send bytes; there is room."""

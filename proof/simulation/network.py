@@ -120,6 +120,13 @@ class Network:
         """Write down that something happened."""
         self.record.append((self._loop.time(), what, *facts))
 
+    def heal(self) -> None:
+        """Whatever is on its way, on any wire, arrives at once from now on."""
+        self.policy = Fast()
+        for side in self.open:
+            side.out.heal()
+            side.inward.heal()
+
     def delay(self) -> Awaitable[None]:
         """Wait as long as a handshake takes."""
         ticks = self.policy.delay_ticks()

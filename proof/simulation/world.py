@@ -34,9 +34,10 @@ from proof.simulation.transport import Side
 from proof.simulation.witness import Story, Witness
 from tests.gateway.running import name_of
 
-# Nobody may still wait for an end by then: the deadline and 7 s after the last client has come,
-# and 3 s for bytes that crawl through the slowest of networks after it has stood still.
-HANG_S: Final = 1.0 + LIMITS["deadline_s"] + 7.0 + 3.0
+# Until the deadline and 7 s after the last client has come a network may be as slow as it likes.
+# Then it heals: who still waits after another 3 s does not wait for bytes that are on their way.
+HEALED_S: Final = 1.0 + LIMITS["deadline_s"] + 7.0
+HANG_S: Final = HEALED_S + 3.0
 # After the terminal, I7 says, and two ticks for who comes late to the same instant.
 LET_GO_S: Final = 1.0 + 2 * TICK_S
 SETTLED_S: Final = 2.0
@@ -123,6 +124,7 @@ class World:
                     await self._until_over()
                     self._check_at_rest()
                 self.is_closing = True
+                self.loop.network.heal()
             for reader in [reader for _, reader in self.readers] + self._askers:
                 await self._gone(reader)
             for task in tuple(self._tasks):
@@ -186,11 +188,12 @@ class World:
         self.loop.at_rest = lambda: None if self._is_busy() else over.set()
         # It rests at every timer; these two are there where there is no other.
         settled = self.loop.call_at(self._busy_until + TICK_S, lambda: None)
+        healed = self.loop.call_at(BEGIN_S + HEALED_S, self.loop.network.heal)
         hang = self.loop.call_at(BEGIN_S + HANG_S, over.set)
         await over.wait()
         self.loop.at_rest = None
-        settled.cancel()
-        hang.cancel()
+        for timer in (settled, healed, hang):
+            timer.cancel()
         waiting = [number for number, (_, it) in enumerate(self.readers) if it.is_served]
         self.wrong += [f"hang: client {number}" for number in waiting]
         waits = list(filter(_is_library, self._tasks))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from finalstop.core.endings import EndReason, Refusal
-from finalstop.core.events import Event
+from finalstop.core.events import Deltas, Event
 from finalstop.core.limits import Limits
 from finalstop.core.transitions import Move
 from tests import builders as b
@@ -50,7 +50,8 @@ class Later:
     tick: bool = True
 
 
-Given = Event | tuple[Event, ...] | Act | LastBatchRefused | AllKept | Later
+Batch = tuple[Event | Deltas, ...]
+Given = Event | Batch | Act | LastBatchRefused | AllKept | Later
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,14 @@ class Input:
 def padded(event: Event, size_bytes: int = PADDED_BYTES) -> Event:
     """The same event, its JSON filled up with blanks."""
     assert len(event.json) <= size_bytes
-    return Event(event.type, event.payload, event.json.ljust(size_bytes))
+    return Event(event.type, event.payload, event.json.ljust(size_bytes), event.lean)
 
 
 START = padded(b.message_start())
 OPEN, OPEN_TOOL = padded(b.text_start(0)), padded(b.tool_start(1))
 GROW, CLOSE = padded(b.text_delta("Hi", 0)), padded(b.block_stop(0))
+GROW_MUCH = padded(b.text_delta("Hi", 0), LARGE_BYTES)
+GROW_TOOL = padded(b.input_json_delta('{"a"', 1))
 REPORT, STOP = padded(b.message_delta()), padded(b.message_stop())
 ERROR = padded(b.error())
 
@@ -81,8 +84,8 @@ EVENTS: Final[Sequence[tuple[str, Event, Move | None]]] = (
     ("tool block 1 opens", OPEN_TOOL, Move.OPEN),
     ("block 0 grows", GROW, Move.GROW),
     ("block 0 grows by nothing", padded(b.text_delta("", 0)), Move.GROW),
-    ("block 0 grows by much", padded(b.text_delta("Hi", 0), LARGE_BYTES), Move.GROW),
-    ("block 1 grows", padded(b.input_json_delta('{"a"', 1)), Move.GROW),
+    ("block 0 grows by much", GROW_MUCH, Move.GROW),
+    ("block 1 grows", GROW_TOOL, Move.GROW),
     ("block 0 closes", CLOSE, Move.CLOSE),
     ("block 1 closes", padded(b.block_stop(1)), Move.CLOSE),
     ("message_delta, nothing in it", padded(b.message_delta(None, usage=None)), Move.METER),
@@ -95,10 +98,13 @@ EVENTS: Final[Sequence[tuple[str, Event, Move | None]]] = (
     ("ping", b.ping(), None),
 )
 
-BATCHES: Final[Sequence[tuple[str, tuple[Event, ...]]]] = (
+BATCHES: Final[Sequence[tuple[str, Batch]]] = (
     ("an empty batch", ()),
     ("a whole answer at once", (START, OPEN, CLOSE, REPORT, STOP)),
     ("two events at once", (OPEN, GROW)),
+    ("deltas of block 0 together", (b.together(GROW, GROW_MUCH),)),
+    ("deltas of two blocks together", (b.together(GROW, GROW_TOOL),)),
+    ("deltas together, and the block closes", (b.together(GROW, GROW), CLOSE)),
     ("message_stop and more after it", (STOP, GROW, STOP)),
     ("an error and message_stop after it", (ERROR, STOP)),
 )

@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from finalstop.core.endings import EndReason
-from finalstop.core.events import Event, Ping
+from finalstop.core.events import Deltas, Event, Ping
 from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.receipt import Ended
 from finalstop.core.transitions import TRANSITIONS, Move, Phase
 from proof.inputs import ALPHABET, LIMITS, AllKept, Given, Input, LastBatchRefused, Later
 from proof.ledger import Figures, ProofError
 from proof.states import State, Verdict, fork, key_of, told
+from tests import builders as b
 from tests.core.model import Model
 from tests.core.receipts import check_receipt
 from tests.core.score import Act, End, Eof, LogRefused, Refused, Written, perform
@@ -135,7 +136,7 @@ def step(state: State, given: Input, found: Found | None = None) -> tuple[State 
         now, out, expected, kept = perform_both(life, model, given, state)
     except Exception as error:
         raise with_trail(f"{type(error).__name__}: {error}") from error
-    seen = [it.reason if isinstance(it, Ended) else it for it in out]
+    seen = [it.reason if isinstance(it, Ended) else it for it in b.apart(out)]
     if seen != expected:
         raise with_trail(f"came {short(seen)}, not {short(expected)}")
     if life.ended is None:
@@ -157,12 +158,12 @@ def step(state: State, given: Input, found: Found | None = None) -> tuple[State 
         own_word = life.ended.reason in {EndReason.COMPLETE, EndReason.UPSTREAM_ERROR}
         if given.move is not None and own_word:
             found.edges.add((before, given.move, life.phase))
-    return None, (*map(id, out[:-1]), *told(life.ended))
+    return None, (*(id(it.json) for it in b.apart(out)[:-1]), *told(life.ended))
 
 
 def perform_both(
     life: Lifecycle, model: Model, given: Input, state: State
-) -> tuple[float, Sequence[Event | Ended], list[Event | EndReason], int]:
+) -> tuple[float, Sequence[Event | Deltas | Ended], list[Event | EndReason], int]:
     """Give the input to the machine and to the second opinion; return the time and both answers."""
     now = state.now
     match given.given:
@@ -178,17 +179,19 @@ def perform_both(
         case Event() as event:
             return now, life.receive([event], now=now), heard(model, (event,), now), state.kept
         case tuple() as events:
-            return now, life.receive(events, now=now), heard(model, events, now), state.kept
+            said = life.receive(events, now=now)
+            return now, said, heard(model, events, now), state.kept
         case act:
             if isinstance(act, Written):
                 model.written(now)
             return now, perform(life, act, now), ended_by(model, reason_of(act)), state.kept
 
 
-def heard(model: Model, events: Sequence[Event], now: float) -> list[Event | EndReason]:
-    """What the second opinion says must come of `events`."""
+def heard(model: Model, batch: Sequence[Event | Deltas], now: float) -> list[Event | EndReason]:
+    """What the second opinion says must come of `batch`."""
     out: list[Event | EndReason] = []
-    for event in events:
+    for event in b.apart(batch):
+        assert isinstance(event, Event)
         if isinstance(event.payload, Ping):
             continue
         model.reason = model.hear(event, now)
@@ -244,7 +247,7 @@ def not_absorbing(life: Lifecycle, now: float) -> str:
     return ""
 
 
-def given_late(life: Lifecycle, given: Given, now: float) -> Sequence[Event | Ended]:
+def given_late(life: Lifecycle, given: Given, now: float) -> Sequence[Event | Deltas | Ended]:
     """Give an ended stream one more input; return what it answers, which must be nothing."""
     match given:
         case Event() as event:

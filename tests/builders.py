@@ -5,11 +5,21 @@ Any test may use them; they know `core.events` and nothing of SSE. Defaults are 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
-from finalstop.core.events import KNOWN_TYPES, BlockDelta, Event, Known, Payload, Unknown
+from finalstop.core.events import (
+    KNOWN_TYPES,
+    BlockDelta,
+    Deltas,
+    Event,
+    Known,
+    Payload,
+    Unknown,
+)
+from finalstop.core.receipt import Ended
 
 VIEW: Final[msgspec.json.Decoder[Known]] = msgspec.json.Decoder(Known)
 
@@ -29,6 +39,21 @@ def event(body: dict[str, Any]) -> Event:
     type_: str = body["type"]
     payload: Payload = VIEW.decode(json) if type_ in KNOWN_TYPES else Unknown(type_)
     return Event(type_, payload, json, lean=isinstance(payload, BlockDelta))
+
+
+def together(*events: Event) -> Deltas:
+    """Deltas, as one read brings them."""
+    views = [event.payload for event in events if isinstance(event.payload, BlockDelta)]
+    assert len(views) == len(events)
+    return Deltas(views, [event.json for event in events], sum(len(it.json) for it in events))
+
+
+def apart(batch: Iterable[Event | Deltas | Ended]) -> list[Event | Ended]:
+    """A batch, its deltas one by one."""
+    single: list[Event | Ended] = []
+    for it in batch:
+        single += it.events() if isinstance(it, Deltas) else [it]
+    return single
 
 
 # -- the message ----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from finalstop.core.endings import EndReason as R
-from finalstop.core.events import BlockDelta, BlockStart, BlockStop, Event, MessageDelta
+from finalstop.core.events import BlockDelta, BlockStart, BlockStop, Deltas, Event, MessageDelta
 from finalstop.core.receipt import Ended
 from finalstop.core.timers import SWEEP_S
 from proof.simulation.client import Reader
@@ -116,7 +116,7 @@ def _of_silent_upstream(world: World, story: Story, ended_at: float) -> Iterator
         yield f"I2 {story.stream}: {ended_at - content[-1]} s without content"
 
 
-def _is_content(event: Event | Ended) -> bool:
+def _is_content(event: Event | Deltas | Ended) -> bool:
     kinds = BlockStart | BlockDelta | BlockStop | MessageDelta
     return isinstance(event, Event) and isinstance(event.payload, kinds)
 
@@ -133,7 +133,7 @@ def _of_presence(world: World, story: Story, ended_at: float) -> Iterator[str]:
         yield f"I7 {story.stream}: it went on for {alone_s} s with nobody there"
 
 
-def _is_well_formed(events: list[Event | Ended]) -> bool:
+def _is_well_formed(events: list[Event | Deltas | Ended]) -> bool:
     """A reading of its own: begun once, blocks opened before they grow, a witness for the end."""
     begun, stopped, opened, still = 0, False, set[int](), set[int]()
     for event in events[:-1]:
@@ -302,7 +302,7 @@ def _of_what_was_said(story: Story, asking: Asking, answer: Answer) -> Iterator[
             yield f"I4 {story.stream}: entry {number} is not what the log holds"
 
 
-def _text_in(event: Event | Ended) -> str:
+def _text_in(event: Event | Deltas | Ended) -> str:
     """A reading of its own of an event's JSON: its text, half a surrogate pair as U+FFFD."""
     if not isinstance(event, Event):
         return ""

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from finalstop.core.events import Entry, Event
+from finalstop.core.events import Deltas, Entry, Event
 from finalstop.core.receipt import Ended
 from finalstop.log.contract import Follower, Log, OnRefused
+from tests.log.followers import one_by_one
 
 if TYPE_CHECKING:
     from proof.simulation.loop import SimLoop
@@ -39,7 +40,7 @@ class Story:
     def entries_told(self, batch: Sequence[Entry]) -> None:
         """Write down a batch; complain of what I1 or I4 forbids."""
         loop = self._loop
-        for entry in batch:
+        for entry in one_by_one(batch):
             if self.ended is not None:
                 self._wrong.append(f"I1 {self.stream}: an entry after the terminal")
             if entry.seq != len(self.entries) + 1:
@@ -48,8 +49,8 @@ class Story:
             if isinstance(entry.event, Ended):
                 self.ended, self.ended_at = entry.event, loop.time()
         last = batch[-1]
-        what = last.event.type if isinstance(last.event, Event) else last.event.receipt.reason.value
-        loop.network.note("log", self.stream, last.seq, what)
+        what = last.event.receipt.reason.value if isinstance(last.event, Ended) else "events"
+        loop.network.note("log", self.stream, last.last, what)
 
 
 class Told:
@@ -98,7 +99,7 @@ class Witness:
         self._log.follow(stream, Told(story))
         self._loop.network.note("open", stream)
 
-    def append(self, stream: str, batch: Sequence[Event | Ended]) -> None:
+    def append(self, stream: str, batch: Sequence[Event | Deltas | Ended]) -> None:
         """Append; complain of what follows an end, or of an end that something follows."""
         story = self.stories[stream]
         if story.ended is not None:

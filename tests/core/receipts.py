@@ -10,6 +10,7 @@ from finalstop.core.events import (
     BlockDelta,
     BlockStart,
     BlockStop,
+    Deltas,
     Event,
     MessageDelta,
     MessageStart,
@@ -21,13 +22,15 @@ from tests.core.model import Model
 WHOLE: Final = {"end_turn", "stop_sequence", "tool_use"}
 
 
-def check_receipt(ended: Ended, out: Sequence[Event | Ended], model: Model, now: float) -> str:
+def check_receipt(
+    ended: Ended, out: Sequence[Event | Deltas | Ended], model: Model, now: float
+) -> str:
     """What is wrong with a terminal; "" if nothing is."""
     return next((what for what, right in claims(ended, out, model, now) if not right), "")
 
 
 def claims(
-    ended: Ended, out: Sequence[Event | Ended], model: Model, now: float
+    ended: Ended, out: Sequence[Event | Deltas | Ended], model: Model, now: float
 ) -> Iterator[tuple[str, bool]]:
     """What must be so, and whether it is."""
     receipt, log = ended.receipt, model.said

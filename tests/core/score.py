@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from finalstop.core.endings import EndReason, Refusal
-from finalstop.core.events import Event
+from finalstop.core.events import Deltas, Event
 from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.core.receipt import Ended
@@ -72,7 +72,7 @@ class LogRefused:
 
 Act = Connected | Written | Bytes | Answered | Eof | Refused | End | LogRefused
 Given = Event | Sequence[Event] | Act | None
-Out = Sequence[Event | Ended]
+Out = Sequence[Event | Deltas | Ended]
 Row = tuple[float, Given, Sequence[Event | EndReason]]
 
 

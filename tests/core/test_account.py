@@ -49,8 +49,8 @@ def characters_in(events: Sequence[Event]) -> int:
         match event.payload:
             case BlockStart(content_block=block):
                 characters += opening_characters_of(block)
-            case BlockDelta(delta=delta):
-                characters += characters_of(delta)
+            case BlockDelta() as delta:
+                characters += characters_of([delta])
             case _:
                 pass
     return characters
@@ -143,6 +143,11 @@ CHARACTERS = [
 def test_text_thinking_and_tool_input_are_counted_in_characters(event, characters):
     assert characters_in([event]) == characters
     assert characters_in([event, event]) == 2 * characters
+
+
+def test_the_characters_of_several_deltas_are_those_of_each():
+    views = b.together(b.text_delta("né"), b.thinking_delta("hm"), b.input_json_delta("{}")).views
+    assert characters_of(views) == sum(characters_of([view]) for view in views) == 6
 
 
 # reports, the stop reason then

@@ -117,3 +117,19 @@ def test_what_is_lean_is_had_again_from_its_json(text):
     delta = b.text_delta(text)
     assert delta.lean
     assert delta_of(delta.json) == delta
+
+
+def test_deltas_are_their_events_in_order():
+    events = [b.text_delta("The sea "), b.thinking_delta("hm", 1), b.text_delta("is né")]
+    together = b.together(*events)
+    assert together.events() == events
+    assert together.size_bytes == sum(len(event.json) for event in events)
+
+
+def test_an_entry_of_deltas_stands_under_the_number_of_its_first():
+    hi = b.text_delta("Hi")
+    assert [Entry(1, 7, it).last for it in (hi, b.together(hi), b.together(hi, hi, hi))] == [
+        7,
+        7,
+        9,
+    ]

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from finalstop.core.endings import ENDINGS, EndReason, Party, Refusal
-from finalstop.core.events import Event
+from finalstop.core.events import Deltas, Event
 from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.core.receipt import Ended, OpenBlock, Receipt, Timings, Usage, UsageStatus
@@ -56,7 +56,7 @@ BROKEN, NEW = b.error(), b.unknown()
 ANSWER = b.answer("Hi")
 
 
-def endeds(out: Sequence[Event | Ended]) -> list[Ended]:
+def endeds(out: Sequence[Event | Deltas | Ended]) -> list[Ended]:
     """The terminals of what was returned, which must hold nothing else."""
     assert all(isinstance(it, Ended) for it in out)
     return [it for it in out if isinstance(it, Ended)]
@@ -711,3 +711,39 @@ def test_no_detail_repeats_what_the_model_said():
     life = after(START, OPEN, b.text_delta("secret words"))
     life.receive([b.text_delta("secret words", 5)], now=0.0)
     assert not re.search("secret", str(receipt_of(life)))
+
+
+# -- deltas that came together --------------------------------------------------------------------
+
+GREW = [OPEN, TOOL]
+# what came before, deltas, and how many of them are taken; None for all
+TOGETHER = [
+    (GREW, [HI, JSON, HI], None),
+    (GREW, [HI], None),
+    ([OPEN], [HI, JSON, HI], 1),  # block 1 is not open
+    ([OPEN, CLOSE], [HI, HI], 0),
+    ([*GREW, REPORT], [HI, HI], 0),
+    (GREW, [sized(1800, HI), sized(1800, HI)], None),
+    (GREW, [sized(1500, HI), sized(1500, HI), HI, sized(1500, HI)], 3),  # the last is too much
+]
+
+
+@pytest.mark.parametrize(("before", "events", "taken"), TOGETHER)
+def test_deltas_together_come_to_what_they_come_to_one_by_one(before, events, taken):
+    one, other = after(START, *before, limits=BOUND), after(START, *before, limits=BOUND)
+    together = b.together(*events)
+    out = one.receive([together, CLOSE], now=1.0)
+    assert b.apart(out) == other.receive([*events, CLOSE], now=1.0)
+    if taken is None:
+        assert out == [together, CLOSE]
+    else:
+        assert [isinstance(it, Ended) for it in out] == [False] * taken + [True]
+    assert (one.eof(now=2.0), one.ended) == (other.eof(now=2.0), other.ended)
+    assert one.next_wakeup == other.next_wakeup
+
+
+def test_what_the_log_refuses_of_deltas_is_not_told_of():
+    life = after(START, OPEN)
+    life.receive([b.together(HI, HI)], now=1.0)
+    life.log_refused(2, "full", now=2.0)
+    assert (receipt_of(life).last_seq, receipt_of(life).usage.characters) == (3, 0)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from finalstop.core.endings import EndReason
-from finalstop.core.events import BlockDelta, Delta, Entry, Event, Ping
+from finalstop.core.events import BlockDelta, Delta, Deltas, Entry, Event, Ping
 from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended
@@ -71,7 +71,7 @@ def delta(it):
 def test_only_text_is_shown():
     ended = Lifecycle("s", Limits(), now=0.0).end(EndReason.STOPPED, now=1.0)[-1]
     encoder = TerminalText()
-    rows: list[tuple[Event | Ended, bytes]] = [
+    rows: list[tuple[Event | Deltas | Ended, bytes]] = [
         (delta(Delta("text_delta", text="hé")), "hé".encode()),
         (delta(Delta("thinking_delta", thinking="x")), b""),
         (Event("ping", Ping(), b"{}"), b""),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from finalstop.core.endings import EndReason
-from finalstop.core.events import Entry, Event
+from finalstop.core.events import Deltas, Entry, Event
 from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.limits import DEFAULTS
 from finalstop.core.receipt import Ended
@@ -15,6 +15,13 @@ from tests import builders as b
 
 # A wait for a log that answers later. The memory log never waits at all.
 ANSWER_S_MAX = 5.0
+
+
+def one_by_one(batch: Sequence[Entry]) -> Iterator[Entry]:
+    """The entries of a batch, deltas apart."""
+    for entry in batch:
+        for seq, single in enumerate(b.apart([entry.event]), entry.seq):
+            yield Entry(entry.epoch, seq, single)
 
 
 class Listener:
@@ -72,7 +79,7 @@ async def until(happened: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-async def told(log: Log, stream: str, batch: Sequence[Event | Ended]) -> None:
+async def told(log: Log, stream: str, batch: Sequence[Event | Deltas | Ended]) -> None:
     """Append `batch` and wait until the log has told its followers of all before, and of it."""
     witness = Listener()
     leave: Callable[[], None] = log.follow(stream, witness)

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from finalstop.core.events import Entry, Event
+from finalstop.core.events import Deltas, Entry, Event
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended
 from finalstop.log.contract import Follower, OnRefused
@@ -26,7 +26,7 @@ class LaterLog:
     def __init__(self, limits: Limits, turns: Sequence[int] = (1,)) -> None:
         self._store = MemoryLog(limits)
         self._turns = deque(turns)
-        self._waiting: deque[tuple[str, Sequence[Event | Ended]]] = deque()
+        self._waiting: deque[tuple[str, Sequence[Event | Deltas | Ended]]] = deque()
         self._sealed: dict[str, bool] = {}
 
     @property
@@ -37,7 +37,7 @@ class LaterLog:
         self._store.open(stream, on_refused)
         self._sealed[stream] = False
 
-    def append(self, stream: str, batch: Sequence[Event | Ended]) -> None:
+    def append(self, stream: str, batch: Sequence[Event | Deltas | Ended]) -> None:
         assert not self._sealed[stream]
         self._sealed[stream] = isinstance(batch[-1], Ended)
         self._waiting.append((stream, batch))

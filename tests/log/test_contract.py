@@ -22,6 +22,7 @@ from tests.log.followers import (
     deltas,
     ended,
     everything,
+    one_by_one,
     raising,
     told,
     until,
@@ -68,6 +69,20 @@ async def test_sequence_numbers_are_dense_from_one_over_all_batches(log, sizes):
     entries = await everything(log, "s1")
     assert [entry.seq for entry in entries] == list(range(1, sum(sizes) + 1))
     assert [entry.event for entry in entries] == [event for batch in events for event in batch]
+
+
+async def test_deltas_together_are_told_as_one_and_kept_as_many(log):
+    one, two, three = deltas(3)
+    listener = Listener()
+    log.follow("s1", listener)
+    for batch in ([b.together(one, two)], [three], [b.together(one), b.together(two, three)]):
+        await told(log, "s1", batch)
+    assert listener.seqs == [1, 3, 4, 5]
+    assert [list(one_by_one(batch))[-1].seq for batch in listener.batches] == [2, 3, 6]
+    kept = await everything(log, "s1")
+    assert [(it.seq, it.event) for it in kept] == [
+        *enumerate([one, two, three, one, two, three], 1)
+    ]
 
 
 async def test_an_entry_is_the_event_as_it_was_appended_json_and_all(log):

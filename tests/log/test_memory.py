@@ -119,6 +119,22 @@ def test_of_a_delta_its_json_alone_is_counted(text):
     assert log.size_bytes == STREAM_OVERHEAD_BYTES + kept
 
 
+def test_deltas_together_take_what_they_take_one_by_one():
+    one, other, events = opened("s1"), opened("s1"), deltas(3)
+    one.append("s1", events)
+    other.append("s1", [b.together(*events)])
+    assert other.size_bytes == one.size_bytes
+
+
+def test_deltas_together_are_refused_together():
+    log = MemoryLog(Limits(log_bytes_total=16 * 1024, event_bytes=1024, stream_bytes=4096))
+    refusals, (one, two) = Refusals(), deltas(2, "x" * 4000)
+    log.open("s1", refusals)
+    log.append("s1", [one])
+    log.append("s1", [b.together(one, two)])
+    assert [accepted for accepted, _ in refusals.seen] == [1]
+
+
 def test_an_event_that_is_kept_whole_counts_the_strings_that_repeat_its_json():
     log = opened("s1")
     odd, head = replace(b.text_delta("x" * 10_000), lean=False), b.message_start()
@@ -137,7 +153,7 @@ async def test_a_delta_that_its_json_alone_does_not_give_again_is_kept_as_it_was
     log.append("s1", [odd, b.text_delta("word")])
     kept = await log.read("s1", 0, bytes_max=1 << 20)
     assert [entry.event for entry in kept] == [odd, b.text_delta("word")]
-    assert [entry.event.lean for entry in kept] == [False, True]
+    assert [isinstance(it.event, Event) and it.event.lean for it in kept] == [False, True]
 
 
 def test_dropping_every_stream_brings_the_books_to_zero():

@@ -19,6 +19,7 @@ from finalstop.core.events import KNOWN_TYPES, Event
 from finalstop.wire.anthropic import (
     AnthropicEncoder,
     Malformed,
+    decode_deltas,
     decode_event,
     decode_json,
     decode_refusal,
@@ -106,6 +107,30 @@ def test_an_event_that_was_decoded_is_valid_json_to_the_sdks_reader_too(data):
     decoded = decode_event(frame(data))
     if isinstance(decoded, Event) and b"\\ud83e" not in data:
         assert isinstance(jiter.from_json(data), dict)
+
+
+# Mostly those of a delta, or a whole chunk of them would hardly ever come up.
+heads = st.sampled_from(
+    [*[b"event: content_block_delta\ndata: "] * 9, b"data: ", b"event: ping\ndata: ", b""]
+)
+ends = st.sampled_from([*[b"\n\n"] * 9, b"\n", b"\r\n\r\n", b""])
+near_deltas = st.just(block_delta(0, "text_delta", text="sea").json) | st.builds(
+    lambda index, fields: msgspec.json.encode(
+        {"type": "content_block_delta", "index": index, "delta": {"type": "text_delta", **fields}}
+    ),
+    st.integers(0, 2) | scalars,
+    st.dictionaries(st.sampled_from(KEYS), near_parts, max_size=3),
+)
+
+
+@law
+@given(blocks=st.lists(st.tuples(heads, near_deltas | anything, ends), max_size=6))
+def test_deltas_that_are_read_together_are_what_their_frames_say(blocks):
+    chunk = b"".join(head + json + end for head, json, end in blocks)
+    deltas = decode_deltas(chunk)
+    if deltas is not None:
+        assert deltas.events() == [decode_event(it) for it in frames_of(chunk)]
+        assert deltas.size_bytes == sum(map(len, deltas.jsons))
 
 
 @law

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from msgspec.structs import replace
 
 from finalstop.core.endings import EndReason
-from finalstop.core.events import BlockDelta, BlockStart, BlockStop, Entry, Event
+from finalstop.core.events import BlockDelta, BlockStart, BlockStop, Deltas, Entry, Event
 from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.limits import DEFAULTS
 from finalstop.core.receipt import Ended
@@ -140,7 +140,7 @@ class Views(RuleBasedStateMachine):
         self.views.append(coming(format, 0))
         self.append(self.life.receive([b.message_start()], now=0.0))
 
-    def append(self, batch: Sequence[Event | Ended]) -> None:
+    def append(self, batch: Sequence[Event | Deltas | Ended]) -> None:
         if batch:
             self.log.append("s1", batch)
             self.entries = list(read(self.log, 0))

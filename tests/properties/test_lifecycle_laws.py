@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import msgspec
 import pytest
@@ -23,6 +23,7 @@ from finalstop.core.events import (
     BlockDelta,
     BlockStart,
     BlockStop,
+    Deltas,
     Event,
     MessageDelta,
     Ping,
@@ -64,7 +65,7 @@ pytestmark = pytest.mark.slow
 law = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
 LIMITS = Limits(first_content_s=10, idle_s=4, deadline_s=60)
-Log = list[Event | Ended]
+Log = list[Event | Deltas | Ended]
 
 # -- histories ------------------------------------------------------------------------------------
 
@@ -250,6 +251,20 @@ def test_batch_boundaries_never_change_the_result(events, cuts):
     assert life.ended == ended
 
 
+@law
+@given(answers(), st.data())
+def test_deltas_together_never_change_the_result(events, data):
+    ended, log = whole(events)
+    life = opened(limits=LIMITS)
+    batch: list[Event | Deltas] = []
+    for grows, group in groupby(events, lambda it: isinstance(it.payload, BlockDelta)):
+        several = list(group)
+        together = grows and data.draw(st.booleans())
+        batch += [b.together(*several)] if together else several
+    assert b.apart([*life.receive(batch, now=0.0), *life.eof(now=0.0)]) == log
+    assert life.ended == ended
+
+
 # -- untouched ------------------------------------------------------------------------------------
 
 
@@ -291,9 +306,9 @@ def test_pings_and_bare_bytes_change_nothing_but_when_the_upstream_was_last_hear
     assert life.next_wakeup == other.next_wakeup
 
 
-def without_detail(event: Event | Ended) -> Event | Ended:
+def without_detail(event: Event | Deltas | Ended) -> Event | Deltas | Ended:
     """The event, without the sentence for a person, which may say when the last ping came."""
-    if isinstance(event, Event):
+    if not isinstance(event, Ended):
         return event
     receipt = msgspec.structs.replace(event.receipt, detail="")
     return msgspec.structs.replace(event, receipt=receipt)
@@ -312,7 +327,7 @@ def test_unknown_events_move_no_timer_and_no_phase(history):
 
 def essence(log: Log) -> list[Event | EndReason]:
     """What a log says, unknown events left out; they do have their sequence numbers."""
-    return [it.reason if isinstance(it, Ended) else it for it in log if it is not NEW]
+    return [it.reason if isinstance(it, Ended) else it for it in b.apart(log) if it is not NEW]
 
 
 CONTENT = (BlockStart, BlockDelta, BlockStop, MessageDelta)
@@ -386,7 +401,7 @@ def test_the_open_blocks_are_those_started_and_not_stopped_in_the_order_of_their
 def test_a_log_never_holds_more_than_stream_bytes(events, stream_bytes):
     life = opened(limits=Limits(event_bytes=1024, stream_bytes=stream_bytes))
     log = life.receive(events, now=0.0)
-    kept = sum(len(it.json) for it in log)
+    kept = sum(len(it.json) for it in b.apart(log))
     assert kept <= stream_bytes
     if life.ended is not None and life.ended.reason is EndReason.TOO_LARGE:
         assert kept + len(events[consumed(events, log)].json) > stream_bytes

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from finalstop.core.endings import EndReason
-from finalstop.core.events import Event, Ping
+from finalstop.core.events import Deltas, Event, Ping
 from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended
@@ -43,7 +43,7 @@ class Walk(RuleBasedStateMachine):
         self.life = Lifecycle("s1", LIMITS, now=0.0)
         self.model = Model(LIMITS, 0.0)
         self.before = 0  # entries before the latest batch
-        self.told: list[Event | Ended] = []
+        self.told: list[Event | Deltas | Ended] = []
 
     @initialize(begun=st.sampled_from([True, True, True, False]))
     def mostly_it_begins(self, begun):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from finalstop.core.endings import EndReason
-from finalstop.core.events import Entry, Event
+from finalstop.core.events import Deltas, Entry, Event
 from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.core.receipt import Ended
 from finalstop.log.contract import Log
@@ -52,7 +52,7 @@ class FaultyLog(MemoryLog):
         super().__init__(limits)
         self.error: Exception | None = None
 
-    def append(self, stream: str, batch: Sequence[Event | Ended]) -> None:
+    def append(self, stream: str, batch: Sequence[Event | Deltas | Ended]) -> None:
         error, self.error = self.error, None
         if error is not None:
             raise error

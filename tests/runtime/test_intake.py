@@ -47,7 +47,7 @@ class Rig:
     @property
     def logged(self) -> list[str]:
         """The types of the events in the log, and the reason of the end."""
-        entries = [entry.event for batch in self.told.batches for entry in batch]
+        entries = b.apart(entry.event for batch in self.told.batches for entry in batch)
         return [it.reason if isinstance(it, Ended) else it.type for it in entries]
 
     @property
@@ -75,7 +75,7 @@ def in_pieces(body: bytes, size: int) -> Iterable[bytes]:
 def test_chunk_boundaries_never_change_what_is_logged(size):
     rig = Rig().feed(*in_pieces(ANSWER, size))
     assert rig.logged == LOGGED
-    events = [entry.event for batch in rig.told.batches for entry in batch]
+    events = b.apart(entry.event for batch in rig.told.batches for entry in batch)
     assert [it.json for it in events] == [it.json for it in b.answer("The sea ", "is né 🌊")]
 
 

@@ -40,7 +40,7 @@ class Rig:
 
     @property
     def logged(self) -> list[Event | EndReason]:
-        entries = [entry.event for batch in self.told.batches for entry in batch]
+        entries = b.apart(entry.event for batch in self.told.batches for entry in batch)
         return [it.reason if isinstance(it, Ended) else it for it in entries]
 
 

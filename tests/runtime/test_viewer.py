@@ -11,17 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finalstop.core.events import Event
+from finalstop.core.events import Deltas, Event
 from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.core.receipt import Ended
 from finalstop.core.timers import SWEEP_S
 from finalstop.log.contract import Log, UnknownStreamError
 from finalstop.log.memory import MemoryLog
 from finalstop.runtime.viewer import OUTLET_BYTES_HIGH, SLICE_BYTES, STALL_CHECK_S, Viewer
-from finalstop.wire.formats import Encoder
+from finalstop.wire.formats import Encoder, encoder_for
+from tests import builders as b
 from tests.log.followers import deltas, ended
 from tests.log.later import LaterLog
 from tests.runtime.fakes import BrokenEncoder, BufferOutlet, FakeClock, PlainEncoder, settle
+from tests.wire.transcripts import frames_of
 
 KEEP_ALIVE_S = DEFAULTS.keep_alive_s
 WRITE_S = DEFAULTS.write_s
@@ -70,7 +72,7 @@ class Booth:
         await asyncio.wait([self.task])
 
     def append(self, count: int = 1, *, then_end: bool = False) -> None:
-        batch: list[Event | Ended] = [*deltas(count)]
+        batch: list[Event | Deltas | Ended] = [*deltas(count)]
         if then_end:
             batch.append(ended())
         self.log.append("s1", batch)
@@ -102,6 +104,16 @@ async def test_a_caught_up_viewer_writes_before_the_append_returns():
         assert booth.outlet.words == ["1", "2"]
         booth.append(1)
         assert booth.outlet.words == ["1", "2", "3"]
+
+
+async def test_deltas_together_are_one_write_and_the_next_goes_on_after_the_last_of_them():
+    async with Booth(BufferOutlet(), encoder=encoder_for("anthropic")) as booth:
+        booth.log.append("s1", [b.together(*deltas(3))])
+        booth.log.append("s1", deltas(1))
+        booth.log.append("s1", [b.together(*deltas(2)), ended()])
+        ids = [[frame.id for frame in frames_of(data)] for data in booth.outlet.writes]
+        assert ids == [["1-1", "1-2", "1-3"], ["1-4"], ["1-5", "1-6", "1-7"]]
+        assert booth.viewer.cursor == 7
 
 
 async def test_a_batch_is_one_write():

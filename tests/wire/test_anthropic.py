@@ -26,14 +26,27 @@ from finalstop.wire.anthropic import (
     EXCERPT_CHARACTERS,
     AnthropicEncoder,
     Malformed,
+    decode_deltas,
     decode_event,
     decode_json,
     decode_refusal,
     error_body,
     request_id_of,
 )
-from finalstop.wire.sse import encode_frame
-from tests.builders import answer, message_start, text_start, unknown
+from finalstop.wire.sse import SSEDecoder, encode_frame
+from tests.builders import (
+    answer,
+    block_delta,
+    block_stop,
+    citations_delta,
+    input_json_delta,
+    message_start,
+    signature_delta,
+    text_delta,
+    text_start,
+    thinking_delta,
+    unknown,
+)
 from tests.wire.transcripts import (
     ANSWERS,
     CORPUS,
@@ -390,3 +403,53 @@ def test_an_encoded_event_decodes_to_itself():
     assert isinstance(event, Event)
     [sent] = frames_of(encode_frame(event.json, event=event.type))
     assert decode_event(sent) == event
+
+
+# --- deltas together ---------------------------------------------------------------------------
+
+WORD, HEAD = text_delta("né 🌊").json, b"event: content_block_delta\ndata: "
+NO_UTF_8 = WORD.replace(b'"text_delta"', b'"\xff"')
+
+
+def by_frames(body: bytes) -> list[Event | Malformed]:
+    return [decode_event(frame) for frame in SSEDecoder().feed(body)]
+
+
+@pytest.mark.parametrize("events", [
+    [text_delta("Hi")],
+    [text_delta("né 🌊"), text_delta(""), text_delta('\\ " \n \r {')],
+    [thinking_delta("hm", 1), input_json_delta('{"a', 2), signature_delta(), citations_delta()],
+    [block_delta(3, "not_yet_invented", words="many")],
+])  # fmt: skip
+def test_a_chunk_of_deltas_is_read_as_its_frames_are(events):
+    body = b"".join(encode_frame(event.json, event=event.type) for event in events)
+    deltas = decode_deltas(body)
+    assert deltas is not None
+    assert deltas.events() == by_frames(body) == events
+    assert deltas.size_bytes == sum(len(event.json) for event in events)
+
+
+@pytest.mark.parametrize("chunk", [
+    b"",
+    b"\n\n",
+    HEAD + WORD,                                      # not yet whole
+    HEAD + WORD + b"\n\nevent",
+    HEAD + b"\n\n",
+    b": comment\n" + HEAD + WORD + b"\n\n",
+    HEAD + WORD + b"\nid: 7\n\n",
+    HEAD + WORD + b"\ndata: \n\n",
+    HEAD + WORD + b"\n\n\n\n",
+    (HEAD + WORD + b"\n\n").replace(b"\n", b"\r\n"),
+    HEAD + WORD + b"\r\n\n",
+    HEAD + NO_UTF_8 + b"\n\n",
+    HEAD + WORD.replace(b'"text"', b'"t\xff"') + b"\n\n",
+    HEAD + block_stop(0).json + b"\n\n",             # named one thing, and is another
+    HEAD + WORD + b"\n\n" + HEAD + b'{"type": "message_stop"}\n\n',
+    HEAD + unknown("tide").json + b"\n\n",
+    HEAD + b'{"type": "content_block_delta", "index": "0"}\n\n',
+    HEAD + b'{"type": "content_block_delta", "index": 0, "delta": {"type": "x", "text": "\\ud83e"}}'
+    b"\n\n",
+    encode_frame(WORD),                               # named nothing
+])  # fmt: skip
+def test_of_any_other_chunk_the_frames_are_asked(chunk):
+    assert decode_deltas(chunk) is None

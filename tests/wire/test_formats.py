@@ -12,7 +12,7 @@ from finalstop.wire.anthropic import AnthropicEncoder
 from finalstop.wire.formats import FORMATS, encode_batch, encoder_for
 from finalstop.wire.sse import SSEDecoder
 from finalstop.wire.text import TextEncoder
-from tests.builders import answer
+from tests.builders import answer, input_json_delta, text_delta, thinking_delta, together
 from tests.wire.transcripts import ending, frames_of, log_of
 
 
@@ -40,6 +40,14 @@ def test_a_keep_alive_between_any_two_entries_changes_nothing_that_is_said(name)
     pieces = [encoder.encode(entry) for entry in log_of(answer("Hi", " there"))]
     plain, kept = frames_of(b"".join(pieces)), frames_of(encoder.keep_alive.join(pieces))
     assert plain == [frame for frame in kept if frame.event != "ping"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_deltas_together_say_what_they_say_one_by_one(name):
+    events = [text_delta("né 🌊"), text_delta(""), thinking_delta("hm"), input_json_delta("{"),
+              text_delta('"')]  # fmt: skip
+    apart = [encoder_for(name).encode(Entry(3, 8 + at, it)) for at, it in enumerate(events)]
+    assert encoder_for(name).encode(Entry(3, 8, together(*events))) == b"".join(apart)
 
 
 @pytest.mark.parametrize("name", FORMATS)

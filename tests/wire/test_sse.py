@@ -19,6 +19,7 @@ from finalstop.wire.sse import (
     encode_comment,
     encode_frame,
     encode_numbered,
+    encode_run,
 )
 from tests.wire.sse_corpus import Case, cases, decode_chunks, limits_of
 from tests.wire.sse_oracle import read_stream
@@ -238,9 +239,31 @@ def test_a_numbered_frame_is_a_frame_with_that_id(data, event):
     assert encode_numbered(data, event, 2, 40) == framed
 
 
+@pytest.mark.parametrize("datas", [[], [b"{}"], [b"{}", b"", b"%d %b", b"\xff"]])
+def test_a_run_is_the_numbered_frames_of_each(datas):
+    frames = [encode_numbered(data, "x", 2, seq) for seq, data in enumerate(datas, 40)]
+    assert encode_run(datas, "x", 2, 40) == b"".join(frames)
+
+
 def test_a_numbered_frame_refuses_what_a_frame_refuses():
     with pytest.raises(ValueError, match=r"event must be .* not 'a b'"):
         encode_numbered(b"", "a b", 1, 1)
+    with pytest.raises(ValueError, match=r"event must be .* not 'a b'"):
+        encode_run([b""], "a b", 1, 1)
+
+
+def test_a_chunk_may_be_read_elsewhere_only_between_two_events_and_if_it_is_short_enough():
+    decoder = SSEDecoder(event_bytes_max=20)
+    assert not decoder.would_begin(b"data: a\n\n")  # the first may begin with a byte order mark
+    decoder.feed(b"data: a\n\n")
+    assert decoder.would_begin(b"x" * 20)
+    assert not decoder.would_begin(b"x" * 21)
+    decoder.feed(b"data: ")
+    assert not decoder.would_begin(b"data: a\n\n")
+    decoder.feed(b"a\n\n")
+    assert decoder.would_begin(b"data: a\n\n")
+    decoder.close()
+    assert not decoder.would_begin(b"data: a\n\n")
 
 
 REFUSED = [

@@ -7,12 +7,13 @@ bill. A stream cut before it has a lower bound and the characters that were deli
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import astuple, replace
 
-from finalstop.core.events import Block, Delta, MessageDelta, MessageHead, UsageView
+from finalstop.core.events import Block, BlockDelta, MessageDelta, MessageHead, UsageView
 from finalstop.core.receipt import Usage, UsageStatus
 
 _NOTHING: Final = UsageView()
@@ -73,9 +74,13 @@ class Account(Struct, frozen=True, gc=False):
         )
 
 
-def characters_of(delta: Delta) -> int:
-    """The characters of a delta: text, thinking, or the JSON of a tool's input."""
-    return len(delta.text or delta.partial_json or delta.thinking or "")
+def characters_of(views: Sequence[BlockDelta]) -> int:
+    """The characters of deltas: text, thinking, or the JSON of a tool's input."""
+    characters = 0
+    for view in views:
+        delta = view.delta
+        characters += len(delta.text or delta.partial_json or delta.thinking or "")
+    return characters
 
 
 def opening_characters_of(block: Block) -> int:

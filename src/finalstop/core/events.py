@@ -1,8 +1,8 @@
 """What a stream is made of: events that carry their own bytes.
 
 Two unions keep the one door out narrow. A decoder may only produce an `Event`, whose payload is
-one of the `Payload` views below. A log may only hold an `Entry`, whose event is an `Event` or an
-`Ended`. Nobody but the lifecycle turns one into the other.
+one of the `Payload` views below, or `Deltas`, which are several. A log may only hold an `Entry`,
+whose event is one of these or an `Ended`. Nobody but the lifecycle turns one into the other.
 
 The views are small on purpose: they hold what a relay needs to decide something. What the upstream
 sent beyond that is not lost, because an event keeps its JSON exactly as it came, and pass-through
@@ -15,7 +15,7 @@ time; they arrive here as `Unknown`, or as a `Block` or `Delta` with an unfamili
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from msgspec import Struct
 from msgspec.json import Decoder
@@ -175,12 +175,44 @@ def delta_of(json: bytes) -> Event:
     return Event("content_block_delta", view_of(json), json, lean=True)
 
 
+@final
+class Deltas(Struct, frozen=True, gc=False):
+    """Deltas that came in one read with nothing between them: as many events, taken as one.
+
+    Nearly all of every answer is these. Their number does not show in what is done for them: they
+    are judged, kept and told of together, and each has its own sequence number all the same.
+
+    Args:
+        views: the typed view of each.
+        jsons: the JSON of each, of one line, exactly as it came.
+        size_bytes: of all the JSON.
+    """
+
+    views: list[BlockDelta]
+    jsons: list[bytes]
+    size_bytes: int
+
+    def events(self) -> list[Event]:
+        """The same, one by one."""
+        pairs = zip(self.views, self.jsons, strict=True)
+        return [Event("content_block_delta", view, json, lean=True) for view, json in pairs]
+
+
 class Entry(Struct, frozen=True, gc=False):
-    """An event that a log has accepted, under its dense sequence number (the first is 1)."""
+    """An event that a log has accepted, under its dense sequence number (the first is 1).
+
+    Deltas stand under the number of their first.
+    """
 
     epoch: int
     seq: int
-    event: Event | Ended
+    event: Event | Deltas | Ended
+
+    @property
+    def last(self) -> int:
+        """The number of the last event in it."""
+        event = self.event
+        return self.seq + len(event.jsons) - 1 if type(event) is Deltas else self.seq
 
     @property
     def id(self) -> str:

@@ -40,6 +40,7 @@ from finalstop.core.events import (
     BlockDelta,
     BlockStart,
     BlockStop,
+    Deltas,
     Event,
     MessageDelta,
     MessageStart,
@@ -121,40 +122,28 @@ class Lifecycle:
 
     # -- what the upstream says -------------------------------------------------------------------
 
-    def receive(self, events: Sequence[Event], *, now: float) -> list[Event | Ended]:
+    def receive(
+        self, events: Sequence[Event | Deltas], *, now: float
+    ) -> list[Event | Deltas | Ended]:
         """Take a batch of events; return what the log must hold, in order.
 
         Pings are consumed. Nothing follows the first terminal event, and once ended the answer
         is always [].
         """
-        out: list[Event | Ended] = []
+        out: list[Event | Deltas | Ended] = []
         if self.ended is not None:
             return out
         self.clocks.heard_at = now
         self._before = (self._characters, self._account, self._open)
-        grew = False
         for event in events:
-            payload = event.payload
-            # Nearly every event is the growth of an open block: taken here, without a call.
-            if (
-                type(payload) is BlockDelta
-                and payload.index in self._open
-                and self._phase in GROWING
-                and self._bytes + len(event.json) <= self._limits.stream_bytes
-            ):
-                self._bytes += len(event.json)
-                self._characters += characters_of(payload.delta)
-                self._seq += 1
-                if not grew:  # once per batch: all of it came at one instant
-                    grew = True
-                    self.clocks.content(now)
+            if type(event) is not Deltas:
+                out += self._take_each((event,), now)
+            elif self._grow(event, now):
                 out.append(event)
-                continue
-            taken = self._take(event, now)
-            if taken is not None:
-                out.append(taken)
-                if isinstance(taken, Ended):
-                    break
+            else:
+                out += self._take_each(event.events(), now)  # one of them goes wrong
+            if self._phase is Phase.ENDED:
+                break
         return out
 
     def eof(self, *, now: float, detail: str = "") -> list[Ended]:
@@ -202,7 +191,34 @@ class Lifecycle:
             self._characters, self._account, self._open = self._before
         return [self._end(EndReason.LOG_FAILED, detail, now)]
 
-    # -- one event --------------------------------------------------------------------------------
+    # -- one event, or deltas ---------------------------------------------------------------------
+
+    def _grow(self, deltas: Deltas, now: float) -> bool:
+        """Take deltas of open blocks; False, and nothing is taken, if one of them is not allowed.
+
+        It comes to what `_take_each` makes of them.
+        """
+        size_bytes = self._bytes + deltas.size_bytes
+        if self._phase not in GROWING or size_bytes > self._limits.stream_bytes:
+            return False
+        for view in deltas.views:
+            if view.index not in self._open:
+                return False
+        self._bytes = size_bytes
+        self._characters += characters_of(deltas.views)
+        self._seq += len(deltas.views)
+        self.clocks.content(now)
+        return True
+
+    def _take_each(self, events: Sequence[Event], now: float) -> list[Event | Ended]:
+        out: list[Event | Ended] = []
+        for event in events:
+            taken = self._take(event, now)
+            if taken is not None:
+                out.append(taken)
+                if isinstance(taken, Ended):
+                    break
+        return out
 
     def _take(self, event: Event, now: float) -> Event | Ended | None:
         """Judge one event: the event itself, the `Ended` it causes, or None for a ping."""
@@ -230,8 +246,11 @@ class Lifecycle:
     def _note(self, payload: Payload, now: float) -> Rule | None:
         """Remember what the receipt and the rules need; return the rule that was broken."""
         match payload:
-            case BlockDelta():  # that of an open block never comes here: see `receive`
-                return Rule.INDEX_NOT_OPEN
+            case BlockDelta(index=index):
+                if index not in self._open:
+                    return Rule.INDEX_NOT_OPEN
+                self._characters += characters_of((payload,))
+                self.clocks.content(now)
             case BlockStart(index=index, content_block=block):
                 if index in self._used:
                     return Rule.INDEX_REUSED

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from finalstop.core.events import Entry, Event
+from finalstop.core.events import Deltas, Entry, Event
 from finalstop.core.receipt import Ended
 
 # Told once, with the last sequence number that was accepted and why the next was not.
@@ -56,7 +56,7 @@ class Log(Protocol):
             LogFullError: the log is at its bound; open no stream.
         """
 
-    def append(self, stream: str, batch: Sequence[Event | Ended]) -> None:
+    def append(self, stream: str, batch: Sequence[Event | Deltas | Ended]) -> None:
         """Accept `batch` in order and tell the followers. Never waits, never raises for a bound.
 
         A batch whose last event is `Ended` seals the stream and is always accepted: the last

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from finalstop.core.events import BlockDelta, Entry, Event, Payload, delta_of
+from finalstop.core.events import BlockDelta, Deltas, Entry, Event, Payload, delta_of
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended
 from finalstop.log.contract import Follower, LogFullError, OnRefused, UnknownStreamError
@@ -67,17 +67,22 @@ class MemoryLog:
         record = self._records[stream] = _Record(on_refused)
         self._bytes += record.size_bytes
 
-    def append(self, stream: str, batch: Sequence[Event | Ended]) -> None:
+    def append(self, stream: str, batch: Sequence[Event | Deltas | Ended]) -> None:
         """Accept `batch` and tell the followers, before returning."""
         record = self._records[stream]
         assert not record.sealed
-        seq = len(record.kept)
+        seq = len(record.kept) + 1
         size = 0
         kept: list[Kept] = []
         accepted: list[Entry] = []
         for event in batch:
-            seq += 1
             accepted.append(Entry(EPOCH, seq, event))
+            if type(event) is Deltas:
+                size += event.size_bytes + LEAN_OVERHEAD_BYTES * len(event.jsons)
+                kept += event.jsons
+                seq += len(event.jsons)
+                continue
+            seq += 1
             if event.lean:
                 size += len(event.json) + LEAN_OVERHEAD_BYTES
                 kept.append(event.json)

@@ -16,7 +16,13 @@ from finalstop.core.events import Event
 from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.runtime.producer import Producer
 from finalstop.upstream.contract import Call, ResponseHead, Upstream, UpstreamRequest
-from finalstop.wire.anthropic import Malformed, decode_event, decode_refusal, request_id_of
+from finalstop.wire.anthropic import (
+    Malformed,
+    decode_deltas,
+    decode_event,
+    decode_refusal,
+    request_id_of,
+)
 from finalstop.wire.sse import SSEDecoder, encode_frame
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -110,6 +116,10 @@ class SSEIntake:
         if producer.life.ended is not None:
             return
         try:
+            deltas = decode_deltas(chunk) if decoder.would_begin(chunk) else None
+            if deltas is not None:
+                producer.receive((deltas,))
+                return
             events: list[Event] = []
             invalid = ""
             for frame in decoder.feed(chunk):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from finalstop.core.endings import EndReason, Refusal
-from finalstop.core.events import Event
+from finalstop.core.events import Deltas, Event
 from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended
@@ -75,7 +75,7 @@ class Producer:
 
     # -- what a source says -----------------------------------------------------------------------
 
-    def receive(self, events: Sequence[Event]) -> None:
+    def receive(self, events: Sequence[Event | Deltas]) -> None:
         """Take a batch of events from the upstream."""
         self._append(self.life.receive(events, now=self.clock()))
 
@@ -112,7 +112,7 @@ class Producer:
 
     # -- the way into the log ---------------------------------------------------------------------
 
-    def _append(self, batch: Sequence[Event | Ended]) -> None:
+    def _append(self, batch: Sequence[Event | Deltas | Ended]) -> None:
         assert not self._appending, "a follower must post, not append"
         if not batch:
             return

@@ -196,7 +196,7 @@ class Viewer:
     def _write(self, batch: Sequence[Entry]) -> None:
         last = batch[-1]
         data = encode_batch(self._encoder, batch)
-        self.cursor = last.seq
+        self.cursor = last.last
         self.done = isinstance(last.event, Ended)
         if data:
             self._put(data)

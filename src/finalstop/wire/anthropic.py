@@ -22,6 +22,7 @@ from finalstop.core.events import (
     BlockDelta,
     BlockStart,
     BlockStop,
+    Deltas,
     Entry,
     Event,
     Known,
@@ -34,7 +35,7 @@ from finalstop.core.events import (
     view_of,
 )
 from finalstop.core.receipt import Ended
-from finalstop.wire.sse import Frame, encode_frame, encode_numbered
+from finalstop.wire.sse import Frame, encode_frame, encode_numbered, encode_run
 
 # How much of a body that is not an API error is told: enough to recognise a proxy by its words.
 EXCERPT_CHARACTERS: Final = 200
@@ -61,6 +62,8 @@ class AnthropicEncoder:
     def encode(self, entry: Entry) -> bytes:
         """Return the frame of one entry, ready to be written."""
         event = entry.event
+        if type(event) is Deltas:
+            return encode_run(event.jsons, "content_block_delta", entry.epoch, entry.seq)
         if isinstance(event, Event):
             name, data = event.type, event.json
         elif event.receipt.complete:
@@ -92,6 +95,30 @@ def error_body(ended: Ended) -> bytes:
 
 
 # -- decoding -------------------------------------------------------------------------------------
+
+
+def decode_deltas(chunk: bytes) -> Deltas | None:
+    """Return the deltas that a chunk of whole events consists of; None if it holds anything else.
+
+    Nearly every chunk of a stream is such a one, and needs no frames. Of all others, and of all
+    that is not as plain as the API itself writes it, `decode_event` says what it is.
+    """
+    size = len(_DELTA_HEAD)
+    if chunk[:size] != _DELTA_HEAD or chunk[-2:] != b"\n\n" or _CR in chunk:
+        return None
+    jsons = chunk[size:-2].split(_DELTA_BREAK)
+    views: list[BlockDelta] = []
+    try:
+        if not chunk.isascii():
+            chunk.decode()
+        for json in jsons:
+            view = view_of(json)
+            if type(view) is not BlockDelta or _LF in json:
+                return None
+            views.append(view)
+    except UNREADABLE:
+        return None
+    return Deltas(views, jsons, len(chunk) - len(_DELTA_BREAK) * len(jsons))
 
 
 class Malformed(Struct, frozen=True):
@@ -168,6 +195,11 @@ def _without_nulls(value: Any) -> Any:
 def _without_half_pair(escape: re.Match[bytes]) -> bytes:
     return b"\\ufffd" if escape["half"] else escape[0]
 
+
+_CR: Final = 0x0D
+_LF: Final = 0x0A
+_DELTA_HEAD: Final = b"event: content_block_delta\ndata: "
+_DELTA_BREAK: Final = b"\n\n" + _DELTA_HEAD
 
 _TYPE_OF: Final[dict[type, str]] = {
     MessageStart: "message_start",

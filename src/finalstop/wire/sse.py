@@ -12,7 +12,9 @@ searched again, so the work is linear in the bytes, however they were cut.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from msgspec import Struct
@@ -124,6 +126,14 @@ class SSEDecoder:
         """
         return self._retry_ms
 
+    def would_begin(self, chunk: bytes) -> bool:
+        """Whether `chunk` begins between two events, and no event in it can be too long.
+
+        Who knows what such a chunk holds, and that it holds whole events alone and neither an `id`
+        nor a `retry`, need not feed it.
+        """
+        return self._at_block_start and len(chunk) <= self._event_bytes_max
+
     def feed(self, chunk: bytes) -> list[Frame]:
         """Return the frames whose blank line is in, in order. Never raises for what was sent.
 
@@ -131,12 +141,7 @@ class SSEDecoder:
         failure, and after `close`, bytes are ignored.
         """
         # The usual chunk: one or more whole blocks, lines ended by LF.
-        if (
-            self._at_block_start
-            and chunk[-2:] == b"\n\n"
-            and _CR not in chunk
-            and len(chunk) <= self._event_bytes_max
-        ):
+        if self.would_begin(chunk) and chunk[-2:] == b"\n\n" and _CR not in chunk:
             blocks = chunk.split(b"\n\n")
             blocks.pop()  # what follows the last blank line: nothing
             return self._read_blocks(blocks)
@@ -331,8 +336,17 @@ def encode_numbered(data: bytes, event: str, epoch: int, seq: int) -> bytes:
     """
     if _LF in data or _CR in data:
         data = b"\ndata: ".join(_lines(data))
-    named = _event_line(event) if event else b""
-    return b"id: %d-%d\n%bdata: %b\n\n" % (epoch, seq, named, data)
+    return _numbered_frame(event, epoch) % (seq, data)
+
+
+def encode_run(datas: Sequence[bytes], event: str, epoch: int, first: int) -> bytes:
+    """Return the frames of several entries, numbered from `first`; each data is one line.
+
+    Raises:
+        ValueError: as `encode_frame`.
+    """
+    numbered = chain.from_iterable(enumerate(datas, first))
+    return _numbered_frame(event, epoch) * len(datas) % tuple(numbered)
 
 
 def encode_comment(text: str) -> bytes:
@@ -376,6 +390,13 @@ def _lines(data: bytes) -> list[bytes]:
 @lru_cache(maxsize=256)
 def _event_line(event: str) -> bytes:
     return b"event: %b\n" % _token("event", event)
+
+
+@lru_cache(maxsize=256)
+def _numbered_frame(event: str, epoch: int) -> bytes:
+    """What is the same in all frames of a name; to be filled with a number and data."""
+    named = _event_line(event) if event else b""
+    return b"id: %d-%%d\n%bdata: %%b\n\n" % (epoch, named)
 
 
 _is_token: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}").fullmatch

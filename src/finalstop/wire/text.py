@@ -18,6 +18,7 @@ from finalstop.core.events import (
     BlockDelta,
     BlockStart,
     BlockStop,
+    Deltas,
     Entry,
     Event,
     MessageDelta,
@@ -48,18 +49,21 @@ class TextEncoder:
     def encode(self, entry: Entry) -> bytes:
         """Return the frame of one entry, ready to be written; b"" for an entry without text."""
         event = entry.event
+        if type(event) is Deltas:
+            numbered = enumerate(event.views, entry.seq)
+            return b"".join([_piece(view, entry.epoch, seq) for seq, view in numbered])
         if isinstance(event, Event):
-            text = _text_in(event.payload)
-            if not text:
-                return b""
-            said = _JSON.encode(_Piece(text))
-        else:
-            said = _JSON.encode(_last_word(event))
-        return encode_numbered(said, "", entry.epoch, entry.seq)
+            return _piece(event.payload, entry.epoch, entry.seq)
+        return encode_numbered(_JSON.encode(_last_word(event)), "", entry.epoch, entry.seq)
 
 
 class _Piece(Struct, gc=False):
     text: str
+
+
+def _piece(payload: Payload, epoch: int, seq: int) -> bytes:
+    text = _text_in(payload)
+    return encode_numbered(_JSON.encode(_Piece(text)), "", epoch, seq) if text else b""
 
 
 def _text_in(payload: Payload) -> str:

@@ -45,6 +45,7 @@ from tests.builders import (
     text_delta,
     text_start,
     thinking_delta,
+    together,
     unknown,
 )
 from tests.wire.transcripts import (
@@ -247,6 +248,12 @@ def test_one_delta_on_the_wire():
     assert AnthropicEncoder().encode(entry) == (
         b"id: 3-3\nevent: content_block_delta\ndata: " + entry.event.json + b"\n\n"
     )
+
+
+def test_deltas_together_are_a_frame_each():
+    [one, two] = events = [text_delta("né 🌊"), signature_delta()]
+    both = AnthropicEncoder().encode(Entry(3, 9, together(*events)))
+    assert both == b"".join(encoded([Entry(3, 9, one), Entry(3, 10, two)]))
 
 
 def test_json_with_line_ends_is_split_again_and_reads_the_same():

@@ -29,6 +29,7 @@ from tests.builders import (
     text_start,
     thinking_delta,
     thinking_start,
+    together,
     tool_start,
     unknown,
 )
@@ -62,6 +63,13 @@ SPOKEN = [
 @pytest.mark.parametrize(("event", "frame"), SPOKEN)
 def test_text_is_one_frame(event, frame):
     assert encode(event) == frame
+
+
+def test_of_deltas_together_those_with_text_have_a_frame_under_their_own_number():
+    events = [text_delta("Hi"), thinking_delta("hm"), text_delta(""), text_delta("né")]
+    assert encode(together(*events)) == (
+        'id: 3-9\ndata: {"text":"Hi"}\n\nid: 3-12\ndata: {"text":"né"}\n\n'.encode()
+    )
 
 
 SILENT = [

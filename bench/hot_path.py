@@ -21,7 +21,8 @@ from finalstop import Limits, MemoryLog, Relay
 from finalstop.runtime.intake import SSEIntake
 from finalstop.runtime.producer import Producer
 from finalstop.wire.formats import FORMATS, encoder_for
-from finalstop.wire.sse import SSEDecoder, encode_frame
+from finalstop.wire.frames import encode_frame
+from finalstop.wire.sse import SSEDecoder
 
 EVENTS: Final = 20_000
 ROUNDS: Final = 7

@@ -14,7 +14,8 @@ from finalstop.core.events import Event, Unknown
 from finalstop.core.limits import Limits
 from finalstop.log.memory import MemoryLog
 from finalstop.runtime.relay import Relay
-from finalstop.wire.sse import SSEDecoder, encode_frame
+from finalstop.wire.frames import encode_frame
+from finalstop.wire.sse import SSEDecoder
 from fuzz.target import Target, bucket, bytewise, want
 from proof.simulation.loop import SimLoop, run
 from tests.runtime.fakes import ScriptedSource

@@ -7,12 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from finalstop.wire.sse import (
-    EVENT_BYTES_MAX,
-    EVENT_LINES_MAX,
-    SSEDecoder,
-    encode_frame,
-)
+from finalstop.wire.frames import encode_frame
+from finalstop.wire.sse import EVENT_BYTES_MAX, EVENT_LINES_MAX, SSEDecoder
 from fuzz.target import Target, bucket, bytewise, want
 from tests.wire.sse_corpus import Outcome, cases, decode_chunks
 from tests.wire.sse_oracle import read_stream

@@ -191,10 +191,10 @@ WIRES: Final[Sequence[Planting]] = (
     ),
     Planting(
         "let a bare CR in the data start a field",
-        "wire/sse.py",
+        "wire/frames.py",
         'return data.replace(b"\\r\\n", b"\\n").replace(b"\\r", b"\\n").split(b"\\n")',
         'return data.replace(b"\\r\\n", b"\\n").split(b"\\n")',
-        SSE,
+        ("tests/wire/test_frames.py",),
     ),
     Planting(
         "dispatch the event that the end of the body cut off",

@@ -9,7 +9,7 @@ from bench.stages import ORDER, divided, profile, stage_of
     ("function", "stage"),
     [
         ("wire/sse.py:feed", "parser"),
-        ("wire/sse.py:encode_frame", "encoder"),
+        ("wire/frames.py:encode_frame", "encoder"),
         ("wire/anthropic.py:decode_event", "decoder"),
         ("core/lifecycle.py:receive", "lifecycle"),
         ("log/memory.py:append", "log"),

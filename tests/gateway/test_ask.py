@@ -68,12 +68,22 @@ def delta(it):
     return Event("content_block_delta", BlockDelta(0, it), b"{}")
 
 
+def together(*texts):
+    """Deltas of one read: of text, and of something else where there is None."""
+    views = [
+        BlockDelta(0, Delta("text_delta", text=it) if it else Delta("thinking_delta", thinking="x"))
+        for it in texts
+    ]
+    return Deltas(views, [b"{}"] * len(views), 2 * len(views))
+
+
 def test_only_text_is_shown():
     ended = Lifecycle("s", Limits(), now=0.0).end(EndReason.STOPPED, now=1.0)[-1]
     encoder = TerminalText()
     rows: list[tuple[Event | Deltas | Ended, bytes]] = [
         (delta(Delta("text_delta", text="hé")), "hé".encode()),
         (delta(Delta("thinking_delta", thinking="x")), b""),
+        (together("a", None, "é"), "aé".encode()),
         (Event("ping", Ping(), b"{}"), b""),
         (ended, b""),
     ]

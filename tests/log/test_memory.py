@@ -19,7 +19,8 @@ from finalstop.log.memory import (
     MemoryLog,
 )
 from finalstop.wire.anthropic import decode_event
-from finalstop.wire.sse import Frame, SSEDecoder, encode_frame
+from finalstop.wire.frames import encode_frame
+from finalstop.wire.sse import Frame, SSEDecoder
 from tests import builders as b
 from tests.log.followers import Listener, Refusals, deltas, ended
 

@@ -11,7 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from finalstop.wire.sse import Frame, SSEDecoder, encode_comment, encode_frame
+from finalstop.wire.frames import encode_comment, encode_frame
+from finalstop.wire.sse import Frame, SSEDecoder
 from tests.wire.sse_oracle import read_stream
 
 LIMITS = {"event_bytes_max": 200, "event_lines_max": 12}

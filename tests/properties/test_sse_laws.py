@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finalstop.wire.sse import RETRY_MS_MAX, Frame, SSEDecoder, encode_comment, encode_frame
+from finalstop.wire.frames import encode_comment, encode_frame
+from finalstop.wire.sse import RETRY_MS_MAX, Frame, SSEDecoder
 from tests.wire.sse_corpus import decode_chunks
 from tests.wire.sse_oracle import read_stream
 

@@ -17,7 +17,8 @@ from finalstop.runtime import intake as intake_module
 from finalstop.runtime.intake import SSEIntake, UpstreamSource
 from finalstop.runtime.producer import Producer
 from finalstop.upstream.contract import Call, ResponseHead, Sink, UpstreamRequest
-from finalstop.wire.sse import SSEDecoder, encode_frame
+from finalstop.wire.frames import encode_frame
+from finalstop.wire.sse import SSEDecoder
 from tests import builders as b
 from tests.log.followers import Listener
 from tests.runtime.fakes import FakeClock, RecordingCall, RecordingWatcher

@@ -33,7 +33,8 @@ from finalstop.wire.anthropic import (
     error_body,
     request_id_of,
 )
-from finalstop.wire.sse import SSEDecoder, encode_frame
+from finalstop.wire.frames import encode_frame
+from finalstop.wire.sse import SSEDecoder
 from tests.builders import (
     answer,
     block_delta,

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from finalstop.core.events import BlockDelta, Entry, Event
+from finalstop.core.events import BlockDelta, Deltas, Entry, Event
 from finalstop.core.receipt import Ended
 from finalstop.gateway.auth import Gatekeeper
 from finalstop.gateway.compose import open_relay, open_upstream
@@ -26,11 +26,13 @@ class TerminalText:
     keep_alive = b""
 
     def encode(self, entry: Entry) -> bytes:
-        """The text of a text delta; nothing for anything else."""
+        """The text of text deltas; nothing for anything else."""
         match entry.event:
-            case Event(payload=BlockDelta(delta=delta)) if delta.text:
-                return delta.text.encode()
-            case _:
+            case Deltas(views=views):
+                return "".join([view.delta.text or "" for view in views]).encode()
+            case Event(payload=BlockDelta(delta=delta)):
+                return (delta.text or "").encode()
+            case Event() | Ended():
                 return b""
 
 

@@ -77,7 +77,7 @@ class Log(Protocol):
     async def read(self, stream: str, after: int, *, bytes_max: int) -> Sequence[Entry]:
         """The entries with `seq > after`, oldest first: one if there is any, up to `bytes_max`.
 
-        Safe to cancel.
+        Each event stands alone, also one that was appended among `Deltas`. Safe to cancel.
 
         Raises:
             UnknownStreamError: no such stream.

@@ -23,7 +23,8 @@ from finalstop.wire.anthropic import (
     decode_refusal,
     request_id_of,
 )
-from finalstop.wire.sse import SSEDecoder, encode_frame
+from finalstop.wire.frames import encode_frame
+from finalstop.wire.sse import SSEDecoder
 
 EVENT_STREAM: Final = "text/event-stream"
 MESSAGES_PATH: Final = "/v1/messages"

@@ -35,7 +35,8 @@ from finalstop.core.events import (
     view_of,
 )
 from finalstop.core.receipt import Ended
-from finalstop.wire.sse import Frame, encode_frame, encode_numbered, encode_run
+from finalstop.wire.frames import encode_frame, encode_numbered, encode_run
+from finalstop.wire.sse import Frame
 
 # How much of a body that is not an API error is told: enough to recognise a proxy by its words.
 EXCERPT_CHARACTERS: Final = 200

@@ -30,7 +30,7 @@ from finalstop.core.events import (
     UpstreamError,
 )
 from finalstop.core.receipt import Ended
-from finalstop.wire.sse import encode_comment, encode_numbered
+from finalstop.wire.frames import encode_comment, encode_numbered
 
 # -- encoding -------------------------------------------------------------------------------------
 

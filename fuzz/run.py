@@ -76,14 +76,11 @@ def growth(target: Target, kind: str) -> float:
         size *= 2
     else:
         return 1.0  # so large, and no time to speak of: it is refused before it costs anything
-    ratios = []
-    for _ in range(TRIES):
-        ratios.append(_seconds(target, make(2 * size)) / _seconds(target, make(size)))
-        if ratios[-1] < GROWTH_MAX:
-            return ratios[-1]
-    raise ProofError(
-        f"{target.name}, {kind}: twice {size} bytes take {min(ratios):.1f} times as long"
-    )
+    one, two = make(size), make(2 * size)
+    least = min(_seconds(target, two) / _seconds(target, one) for _ in range(TRIES))
+    if least < GROWTH_MAX:
+        return least
+    raise ProofError(f"{target.name}, {kind}: twice {size} bytes take {least:.1f} times as long")
 
 
 def _seconds(target: Target, data: bytes) -> float:

@@ -270,3 +270,38 @@ async def test_a_released_body_is_drained_while_the_gate_is_closed():
             await upstream.close()
         assert again.body == b"next"
         assert server.on_connection == [1, 1]
+
+
+async def told_the_gate(monkeypatch, *scripts):
+    """How each read of each call found its connection; the gate itself shuts nobody out."""
+    found: list[int] = []
+    monkeypatch.setattr(Gate, "after_read", lambda _gate, it: found.append(it.fast_reads))
+    async with RawServer(*scripts) as server:
+        upstream = DirectUpstream(server.url, credentials={}, limits=Limits(gate_s=0.05))
+        sinks = []
+        try:
+            for _ in scripts:
+                sink = RecordingSink(lambda it: setattr(it.call._connection, "fast_reads", 99))
+                sink.call = upstream.call(POST, sink, attempts=1, retry_until=0.0)
+                await sink.ended()
+                sinks.append(sink)
+        finally:
+            await upstream.close()
+    return found, sinks, server
+
+
+async def test_a_kept_connection_is_no_faster_for_what_flowed_on_it_before(monkeypatch):
+    moves = [CHUNKED, 0.02, chunk(b"first"), 0.02, LAST_CHUNK]
+    found, sinks, server = await told_the_gate(monkeypatch, moves, moves)
+    assert server.on_connection == [1, 1]
+    assert found == [0, 99, 0, 99]
+    assert [sink.body for sink in sinks] == [b"first", b"first"]
+
+
+async def test_what_is_no_stream_is_no_matter_of_the_gate(monkeypatch):
+    head = CHUNKED.replace(b"200 OK", b"400 Bad Request")
+    assert head != CHUNKED
+    moves = [head, *[move for _ in range(5) for move in (0.005, chunk(b"no"))], LAST_CHUNK]
+    found, (sink,), _ = await told_the_gate(monkeypatch, moves)
+    assert (sink.end, sink.body) == (400, b"no" * 5)
+    assert found == []

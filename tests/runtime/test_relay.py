@@ -369,6 +369,19 @@ async def test_what_has_ended_and_is_not_read_costs_the_sweeper_nothing(bench):
     assert bugs == []
 
 
+async def test_who_waits_at_an_end_costs_the_sweeper_nothing_once_gone(bench):
+    stream, source = bench.open()
+    with stream.presence():
+        finish(source)
+        bench.sweep_for(1.0)
+    bench.sweep()
+    stream.tick = None  # to call it would be an error
+    stream.wake_at = 0.0
+    with reported_bugs() as bugs:
+        bench.sweep_for(5.0)
+    assert bugs == []
+
+
 async def test_who_reads_what_has_ended_is_looked_after_again(bench):
     stream, source = bench.open(limits=Limits(write_s=2.0))
     source.producer.receive([b.message_start(), b.text_start(), b.text_delta("x" * PADDING)])

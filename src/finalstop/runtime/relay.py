@@ -281,8 +281,8 @@ class Relay:
         for stream in tuple(self._ticking):
             if stream.wake_at <= now:
                 self._tick(stream, now)
-            if stream.ended is not None and not stream.watched:
-                self._ticking.pop(stream, None)
+                if stream.ended is not None and not stream.watched:
+                    self._ticking.pop(stream, None)
         self._retire(now)
 
     def _tick(self, stream: Stream, now: float) -> None:

@@ -165,6 +165,7 @@ class Stream:
             self._here -= 1
             if not self._here:
                 self._alone_since = self._clock()
+                self.wake_at = 0.0
                 self._producer.post(self._abandon_if_due)
 
     async def view(self, encoder: Encoder, outlet: Outlet, *, after: int = 0) -> None:
@@ -288,6 +289,7 @@ class Stream:
     def on_ended(self, ended: Ended) -> None:
         """The log holds the terminal event: let go of the upstream and tell who waits."""
         self._over.ring()
+        self.wake_at = 0.0
         self._tell_ended(self, ended)
         # The call knows the request, whose body may be large; the stream is kept for long.
         call, self._call = self._call, None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+import subprocess
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -43,14 +44,26 @@ def write_down(part: str, argv: Sequence[str], figures: Figures, *, file: Path =
         "command": command_of(part, argv),
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
+        "src": source(),
         "figures": dict(figures),
     }
     text = json.dumps(dict(sorted(ledger.items())), indent=1, ensure_ascii=False)
     file.write_text(text + "\n", "utf-8")
 
 
+def source() -> str:
+    """Which source the figures are of: what `git rev-parse --short HEAD:src` says of it."""
+    git = ["git", "-C", str(ROOT)]
+    head = [*git, "rev-parse", "--short", "HEAD:src"]
+    found = subprocess.run(head, capture_output=True, text=True, check=False)
+    if found.returncode:
+        return "unknown"
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "src"], check=False)
+    return found.stdout.strip() + ("-dirty" if changed.returncode else "")
+
+
 def read(file: Path = FIGURES) -> dict[str, dict[str, Any]]:
-    """What was written down: part -> command, date, python, figures."""
+    """What was written down: part -> command, date, python, src, figures."""
     if not file.exists():
         return {}
     ledger: dict[str, dict[str, Any]] = json.loads(file.read_text("utf-8"))

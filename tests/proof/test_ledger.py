@@ -6,11 +6,12 @@ And the registry: a part that does not hold fails the run and writes nothing.
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
 import proof.__main__ as proof
-from proof.ledger import ProofError, bugs, command_of, read, write_down
+from proof.ledger import ProofError, bugs, command_of, read, source, write_down
 from tools.proof_page import bugs_markdown, section
 
 
@@ -28,6 +29,21 @@ def test_a_part_replaces_its_own_entry_and_no_other(tmp_path):
     assert json.loads(file.read_text("utf-8")) == ledger
 
 
+def test_figures_say_which_source_they_are_of(monkeypatch, tmp_path):
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@localhost", "-C", str(tmp_path)]
+    monkeypatch.setattr("proof.ledger.ROOT", tmp_path)
+    assert source() == "unknown"
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.py").write_text("a = 1\n", "utf-8")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *words], check=True)
+    named = subprocess.check_output([*git, "rev-parse", "--short", "HEAD:src"], text=True).strip()
+    (tmp_path / "notes").write_text("", "utf-8")
+    assert source() == named
+    (tmp_path / "src" / "a.py").write_text("a = 2\n", "utf-8")
+    assert source() == f"{named}-dirty"
+
+
 def test_the_rows_of_bugs_are_whole_and_on_the_page():
     rows = bugs()
     assert rows
@@ -42,10 +58,15 @@ def test_a_bug_without_all_its_columns_is_refused(tmp_path):
 
 
 def test_a_section_tells_the_command_the_figures_and_the_tables():
-    entry = {"command": "make prove", "date": "2026-01-01", "python": "3.11", "figures": {
-        "states": 30000, "planted bugs": [{"planted": "a|b", "in": "x.py"}]}}  # fmt: skip
+    entry = {
+        "command": "make prove",
+        "date": "2026-01-01",
+        "python": "3.11",
+        "src": "1a2b",
+        "figures": {"states": 30000, "planted bugs": [{"planted": "a|b", "in": "x.py"}]},
+    }
     text = section("planted", "every bug is caught", entry)
-    assert "Every bug is caught. `make prove`, 2026-01-01, Python 3.11." in text
+    assert "Every bug is caught. `make prove`, 2026-01-01, Python 3.11, src 1a2b." in text
     assert "| states | 30,000 |" in text
     assert "Planted bugs:\n\n| planted | in |\n|---|---|\n| a\\|b | x.py |" in text
 

@@ -51,6 +51,9 @@ EQUIVALENT_PATTERNS: Final[Mapping[str, str]] = {
     r"in zip\(astuple\(later\), astuple\(earlier\), (strict=(None|False))?\)": (
         "both have the fields of one type; `strict` only says so"
     ),
+    r"= zip\(self.views, self.jsons, (strict=(None|False))?\)": (
+        "each delta has its view and its JSON; `strict` only says so"
+    ),
 }
 
 

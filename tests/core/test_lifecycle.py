@@ -732,12 +732,12 @@ TOGETHER = [
 def test_deltas_together_come_to_what_they_come_to_one_by_one(before, events, taken):
     one, other = after(START, *before, limits=BOUND), after(START, *before, limits=BOUND)
     together = b.together(*events)
-    out = one.receive([together, CLOSE], now=1.0)
-    assert b.apart(out) == other.receive([*events, CLOSE], now=1.0)
+    out = one.receive([NEW, together, CLOSE], now=1.0)
+    assert b.apart(out) == other.receive([NEW, *events, CLOSE], now=1.0)
     if taken is None:
-        assert out == [together, CLOSE]
+        assert out == [NEW, together, CLOSE]
     else:
-        assert [isinstance(it, Ended) for it in out] == [False] * taken + [True]
+        assert [isinstance(it, Ended) for it in out] == [False] * (1 + taken) + [True]
     assert (one.eof(now=2.0), one.ended) == (other.eof(now=2.0), other.ended)
     assert one.next_wakeup == other.next_wakeup
 
@@ -747,3 +747,14 @@ def test_what_the_log_refuses_of_deltas_is_not_told_of():
     life.receive([b.together(HI, HI)], now=1.0)
     life.log_refused(2, "full", now=2.0)
     assert (receipt_of(life).last_seq, receipt_of(life).usage.characters) == (3, 0)
+
+
+def test_deltas_together_may_reach_a_bound_and_add_up_with_those_before():
+    word = sized(300, HI)
+    most = sum(len(it.json) for it in (START, OPEN, *[word] * 4))
+    limits = Limits(event_bytes=1024, stream_bytes=most)
+    life, together = after(START, OPEN, limits=limits), b.together(word, word)
+    assert life.receive([together, together], now=1.0) == [together, together]
+    apart = after(START, OPEN, word, word, word, word, limits=limits)
+    told = [receipt_of(it).usage for it in (life, apart) if it.end(EndReason.STOPPED, now=2.0)]
+    assert told[0] == told[1]

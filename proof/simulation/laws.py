@@ -1,59 +1,31 @@
-"""What must be true of any schedule: the invariants I1 to I7, read off what happened.
+"""What must be true of any schedule: the invariants I1 to I8, read off what happened.
 
 Pure: a finished world in, complaints out. I1 and the density of the log are watched at every step
-by the witness, I7 by the world one second after each terminal; both have complained already.
+by the witness, I7 by the world one second after each terminal; both have complained already. The
+laws of a stream are in `log_laws`, those of what was read of it in `wire_laws`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
-from finalstop.core.endings import EndReason as R
-from finalstop.core.events import BlockDelta, BlockStart, BlockStop, Deltas, Event, MessageDelta
-from finalstop.core.receipt import Ended
-from finalstop.core.timers import SWEEP_S
-from proof.simulation.client import Reader
-from proof.simulation.loop import TICK_S
-from proof.simulation.plan import MESSAGES, Asking
-from proof.simulation.witness import Story
-from proof.simulation.world import Joined, World
-from tests.faults.client import Answer, read_answer
-from tests.faults.table import EXPECTED, Cell
-from tests.faults.verdict import complaints
-
-# A sweep comes a tick late at most, and what it does takes effect in that tick.
-LATE_S: Final = 2 * TICK_S
-
-# A reader that stood still for less than this was never anybody's to cut.
-STILL_S: Final = 1.0
-
-# The verdict's plain reader wants one `data:` line in a frame.
-SPREAD: Final = "multi-line-data"
-
-CRAWL_BYTES: Final = 10_000
+from proof.simulation.log_laws import of_a_story
+from proof.simulation.wire_laws import of_a_broken_reader, of_a_reader, of_a_view
+from proof.simulation.world import World
 
 # Complaints that only say that a failure was told of.
 TOLD: Final = ("reported", "logged")
-
-# Answers with deltas that nobody knows.
-UNACCOUNTABLE: Final = ("unknown-events",)
-
-# After a reset the network may have lost what was on its way, message_stop included.
-LOSSY: Final = ("rst", "eof", "reset-on-reuse")
 
 
 def judge(world: World) -> list[str]:
     """Everything that is wrong with what happened, what was seen on the way included."""
     found = list(world.wrong)
     for story in world.stories:
-        found += _of_a_story(world, story)
+        found += of_a_story(world, story)
     for asking, reader in world.readers:
-        found += _of_a_reader(world, asking, reader)
+        found += of_a_reader(world, asking, reader)
     for joined in world.joined:
-        found += _of_a_view(world, bytes(joined.data), joined)
+        found += of_a_view(world, joined)
     return found
 
 
@@ -65,289 +37,10 @@ def judge_broken(world: World) -> list[str]:
     """
     found = [line for line in world.wrong if not line.startswith(TOLD)]
     for story in world.stories:
-        lines = list(_of_a_story(world, story))
+        lines = list(of_a_story(world, story))
         found += [line for line in lines if not line.startswith("reason")]
     for asking, reader in world.readers:
-        found += _of_a_broken_reader(world, asking, reader)
+        found += of_a_broken_reader(world, asking, reader)
     for joined in world.joined:
-        found += _of_a_view(world, bytes(joined.data), joined)
+        found += of_a_view(world, joined)
     return found
-
-
-def _of_a_broken_reader(world: World, asking: Asking, reader: Reader) -> Iterator[str]:
-    answer = read_answer(bytes(reader.data), reader.left)  # type: ignore[no-untyped-call]
-    story = world.witness.stories.get(answer.stream_id or "")
-    if story is None or story.ended is None or not answer.is_stream:
-        return
-    yield from _of_order(story, asking, reader, answer)
-    says_whole = b"event: message_stop" in reader.data or b'"event":"end"' in reader.data
-    if says_whole and not story.ended.receipt.complete:
-        yield f"I5 {story.stream}: the wire says complete, and it is {story.ended.receipt.reason}"
-
-
-# -- the log ----------------------------------------------------------------------------------
-
-
-def _of_a_story(world: World, story: Story) -> Iterator[str]:
-    if story.ended is None or story.ended_at is None:
-        yield f"I2 {story.stream}: no terminal"
-        return
-    receipt = story.ended.receipt
-    took_s = story.ended_at - story.opened_at
-    if took_s > world.limits.deadline_s + LATE_S:
-        yield f"I2 {story.stream}: ended after {took_s} s"
-    if receipt.last_seq != len(story.entries):
-        yield f"I1 {story.stream}: last_seq {receipt.last_seq}, {len(story.entries)} entries"
-    complete = receipt.reason is R.COMPLETE
-    said_stop = bool(story.ended.json) and json.loads(story.ended.json)["type"] == "message_stop"
-    if not complete == receipt.complete == said_stop:
-        yield f"I5 {story.stream}: {receipt.reason}, message_stop {said_stop}"
-    if complete and not _is_well_formed([entry.event for _, _, entry in story.entries]):
-        yield f"I5 {story.stream}: complete, but not well-formed"
-    yield from _of_silent_upstream(world, story, story.ended_at)
-    yield from _of_presence(world, story, story.ended_at)
-    yield from _of_its_reason(world, story, receipt.reason, took_s)
-
-
-def _of_silent_upstream(world: World, story: Story, ended_at: float) -> Iterator[str]:
-    """I2: whatever ends it, no stream outlives `idle_s` after its last content."""
-    content = [at_s for _, at_s, entry in story.entries if _is_content(entry.event)]
-    if content and ended_at - content[-1] > world.limits.idle_s + SWEEP_S + LATE_S:
-        yield f"I2 {story.stream}: {ended_at - content[-1]} s without content"
-
-
-def _is_content(event: Event | Deltas | Ended) -> bool:
-    kinds = BlockStart | BlockDelta | BlockStop | MessageDelta
-    return isinstance(event, Event) and isinstance(event.payload, kinds)
-
-
-def _of_presence(world: World, story: Story, ended_at: float) -> Iterator[str]:
-    """I7: when the only reader has gone, the stream ends at once, or when it has lingered."""
-    asking, reader = world.reader_of(story.stream) or (None, None)
-    joined = any(it.stream == story.stream for it in world.joined)
-    if asking is None or reader is None or reader.gone_at is None or joined:
-        return
-    lingers_s = world.limits.linger_s if asking.linger_s is None else asking.linger_s
-    alone_s = ended_at - reader.gone_at
-    if alone_s > lingers_s + LATE_S:
-        yield f"I7 {story.stream}: it went on for {alone_s} s with nobody there"
-
-
-def _is_well_formed(events: list[Event | Deltas | Ended]) -> bool:
-    """A reading of its own: begun once, blocks opened before they grow, a witness for the end."""
-    begun, stopped, opened, still = 0, False, set[int](), set[int]()
-    for event in events[:-1]:
-        assert isinstance(event, Event)
-        said: dict[str, Any] = json.loads(event.json)
-        match said["type"]:
-            case "message_start":
-                begun += 1
-            case "content_block_start":
-                opened.add(said["index"])
-                still.add(said["index"])
-            case "content_block_delta" if said["index"] not in still:
-                return False
-            case "content_block_stop":
-                still.discard(said["index"])
-            case "message_delta":
-                stopped = stopped or said["delta"].get("stop_reason") is not None
-            case _:
-                pass
-    return begun == 1 and (stopped or bool(opened and not still))
-
-
-def _of_its_reason(world: World, story: Story, reason: R, took_s: float) -> Iterator[str]:
-    """A reason needs a cause in the plan."""
-    plan, limits = world.plan, world.limits
-    causes: dict[R, bool] = {
-        R.STOPPED: any(asking.stop_at_s is not None for asking in plan.askings),
-        R.ABANDONED: bool(plan.drain_at_s) or any(_may_leave(it) for it in plan.askings),
-        R.DRAINING: bool(plan.drain_at_s),
-        R.LOG_FAILED: "log_bytes_total" in plan.limits,
-        R.DEADLINE: took_s >= limits.deadline_s,
-        R.FIRST_CONTENT_TIMEOUT: took_s >= limits.first_content_s,
-        R.IDLE_TIMEOUT: took_s >= limits.idle_s,
-        R.UNREACHABLE: plan.upstream != "up",
-        R.INTERNAL_ERROR: False,
-        R.OWNER_LOST: False,
-    }
-    if not causes.get(reason, True):
-        yield f"reason {story.stream}: {reason} without a cause after {took_s} s"
-
-
-def _may_leave(asking: Asking) -> bool:
-    wire = asking.wire[1]
-    stands_s = (asking.pauses or (0.0, 0.0))[1] + wire.stalls_s
-    # A few KB a second at best: what is forgotten in the end was not read by then.
-    crawls = bool(wire.delays) and wire.window_bytes < CRAWL_BYTES
-    return asking.leaves is not None or stands_s > STILL_S or crawls
-
-
-# -- the wire ---------------------------------------------------------------------------------
-
-
-def _of_a_reader(world: World, asking: Asking, reader: Reader) -> Iterator[str]:
-    answer = read_answer(bytes(reader.data), reader.left)  # type: ignore[no-untyped-call]
-    story = world.witness.stories.get(answer.stream_id or "")
-    calm = not _may_leave(asking) and not world.plan.drain_at_s
-    if story is None:
-        # Refused at the door, or gone before the head: then nothing was promised.
-        # 408: on the slowest of networks a request takes longer than `body_s`.
-        if calm and answer.status not in {408, 429, 503, 529}:
-            yield f"wire: no stream, {answer.status} {answer.ended}"
-        return
-    if story.ended is None:
-        return  # I2 has complained of that
-    if calm:
-        yield from _of_a_calm_reader(story.ended, asking, answer)
-        yield from _of_the_script(asking, story.ended.receipt.reason)
-        if answer.is_stream:
-            yield from _of_silence(world, asking, reader)
-    if answer.is_stream:
-        yield from _of_order(story, asking, reader, answer)
-
-
-def _of_a_calm_reader(ended: Ended, asking: Asking, answer: Answer) -> Iterator[str]:
-    """Nothing came between it and its end: it saw a whole answer, and the truth."""
-    receipt, name = ended.receipt, asking.spec.partition(",")[0]
-    if receipt.complete and not asking.stream:
-        # A delta of unknown type cannot be put together into a Message, and is refused.
-        wanted = 502 if name in UNACCOUNTABLE else 200
-        if (answer.status, answer.ended) != (wanted, "whole"):
-            yield f"wire {receipt.stream}: {answer.status} {answer.ended} for a whole Message"
-        return
-    if answer.status not in {200, ended.status}:
-        yield f"wire {receipt.stream}: status {answer.status}, not {ended.status}"
-    if name != SPREAD:
-        cell = Cell(receipt.reason, answer.status)
-        told = json.loads(receipt.to_json())
-        try:
-            wrong = complaints(answer, cell, asking.path, told)  # type: ignore[no-untyped-call]
-        except AssertionError as error:
-            wrong = [f"{answer.ended}: {error}"]
-        # A whole Message that fails is a status also when the stream had begun.
-        begun = "status: the stream had begun"
-        yield from (
-            f"wire {receipt.stream}: {line}"
-            for line in wrong
-            if asking.stream or not line.startswith(begun)
-        )
-
-
-def _of_the_script(asking: Asking, reason: R) -> Iterator[str]:
-    """What the upstream did decides, unless somebody or something of ours was first."""
-    ours = {
-        R.STOPPED, R.ABANDONED, R.LOG_FAILED, R.DEADLINE, R.FIRST_CONTENT_TIMEOUT, R.IDLE_TIMEOUT,
-        R.UNREACHABLE,
-    }  # fmt: skip
-    name, _, phase = asking.spec.partition(",")[0].partition("@")
-    row = EXPECTED.get(name, {})
-    told = row[phase].reason if phase in row else R.COMPLETE
-    if not asking.stream and name not in EXPECTED:
-        told = R.COMPLETE
-    lost = reason is R.TRUNCATED and name.startswith(LOSSY)
-    if reason not in ours and reason is not told and not lost:
-        yield f"reason: {reason}, but {asking.spec} is {told}"
-
-
-def _of_silence(world: World, asking: Asking, reader: Reader) -> Iterator[str]:
-    """I6: bytes at least every `keep_alive_s`, as far as the network lets them through."""
-    there = max(asking.wire[1].delays, default=0) * TICK_S
-    stands_s = (asking.pauses or (0.0, 0.0))[1] + asking.wire[1].stalls_s
-    most_s = world.limits.keep_alive_s + 2 * there + LATE_S + stands_s
-    gaps = [after - before for (_, before, _), (_, after, _) in pairwise(reader.reads)]
-    if max(gaps, default=0.0) > most_s:
-        yield f"I6: {max(gaps)} s of silence"
-
-
-def _of_order(story: Story, asking: Asking, reader: Reader, answer: Answer) -> Iterator[str]:
-    """I3 and I4 on the raw reads: each entry once, in order, and never before the log has it."""
-    seq = 0
-    turns = iter(reader.reads)
-    turn, _, came = next(turns)
-    for at, number in _ids(bytes(reader.data)):
-        while came < at:
-            turn, _, came = next(turns)
-        if number != seq + 1 if asking.path == MESSAGES else number < seq:
-            yield f"I4 {story.stream}: entry {number} after {seq}"
-        if number > len(story.entries) or story.entries[number - 1][0] > turn:
-            yield f"I3 {story.stream}: entry {number} was seen before the log had it"
-        seq = number
-    yield from _of_what_was_said(story, asking, answer)
-    last = answer.body.rpartition(b"id: 1-")[2]
-    if answer.ended == "whole" and last.count(b"\n\n") != 1:
-        yield f"I1 {story.stream}: something follows the terminal on the wire"
-
-
-def _of_what_was_said(story: Story, asking: Asking, answer: Answer) -> Iterator[str]:
-    """I4: a frame on the wire says what the log holds under its number, and no text is left out."""
-    seen = 0
-    for block in answer.body.split(b"\n\n")[:-1]:
-        if not block.startswith(b"id: "):
-            continue
-        number, said = _frame(block)
-        if not seen < number <= len(story.entries):
-            return  # complained of already
-        held = [entry.event for _, _, entry in story.entries[seen:number]]
-        seen = number
-        if asking.path != MESSAGES and any(_text_in(event) for event in held[:-1]):
-            yield f"I4 {story.stream}: text before entry {number} was left out"
-        if not isinstance(held[-1], Event):
-            return  # what the last frame must say is a table of its own
-        if asking.path == MESSAGES:
-            is_told = said == held[-1].json
-        else:
-            is_told = json.loads(said) == {"text": _text_in(held[-1])}
-        if not is_told:
-            yield f"I4 {story.stream}: entry {number} is not what the log holds"
-
-
-def _text_in(event: Event | Deltas | Ended) -> str:
-    """A reading of its own of an event's JSON: its text, half a surrogate pair as U+FFFD."""
-    if not isinstance(event, Event):
-        return ""
-    fields = json.loads(event.json)
-    match fields:
-        case {"type": "content_block_delta", "delta": {"type": "text_delta", "text": str(text)}}:
-            pass
-        case {"type": "content_block_start", "content_block": {"type": "text", "text": str(text)}}:
-            pass
-        case _:
-            return ""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _ids(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where each `id:` line ends, and its sequence number."""
-    at = data.find(b"id: 1-")
-    while at >= 0:
-        end = data.find(b"\n", at)
-        if end < 0:
-            return
-        yield end + 1, int(data[at + 6 : end])
-        at = data.find(b"id: 1-", end)
-
-
-def _of_a_view(world: World, data: bytes, joined: Joined) -> Iterator[str]:
-    """A second viewer: from its cursor, contiguous, and what the log holds; whole if it was."""
-    story = world.witness.stories[joined.stream]
-    frames = [block for block in data.split(b"\n\n")[:-1] if block.startswith(b"id: ")]
-    for place, block in enumerate(frames, joined.after + 1):
-        number, event = _frame(block)
-        if number != place:
-            yield f"I4 {joined.stream}: the joined viewer saw {number}, not {place}"
-            return
-        if number > len(story.entries):
-            yield f"I3 {joined.stream}: the joined viewer saw {number}"
-            return
-        held = story.entries[number - 1][2].event
-        if isinstance(held, Event) and event != held.json:
-            yield f"I4 {joined.stream}: entry {number} is not what the log holds"
-    if joined.over and joined.after + len(frames) != len(story.entries):
-        yield f"I4 {joined.stream}: the joined viewer's end is not the log's"
-
-
-def _frame(block: bytes) -> tuple[int, bytes]:
-    lines = [line.partition(b": ")[::2] for line in block.split(b"\n")]
-    data = b"\n".join(value for name, value in lines if name == b"data")
-    return int(lines[0][1].removeprefix(b"1-")), data

@@ -57,6 +57,11 @@ PACES_MS: Final = (0, 0, 0, 125, 250, 500, 1000)
 
 Leaving = Literal["fin", "rst", "half"]
 
+# A reader that stood still for less than this was never anybody's to cut.
+STILL_S: Final = 1.0
+
+CRAWL_BYTES: Final = 10_000
+
 
 class Asking(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """One client, its request, and what happens to its stream. Seconds from the beginning.
@@ -84,6 +89,19 @@ class Asking(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     stop_at_s: float | None = None
     joins: tuple[float, float] | None = None
     wire: tuple[Manners, Manners] = (Manners(), Manners())
+
+    @property
+    def stands_s(self) -> float:
+        """How long it may take nothing, all in all: it pauses, or what comes to it stands still."""
+        return (self.pauses or (0.0, 0.0))[1] + self.wire[1].stalls_s
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether it may be gone before its end, by its own doing or cut by us."""
+        wire = self.wire[1]
+        # A few KB a second at best: what is forgotten in the end was not read by then.
+        crawls = bool(wire.delays) and wire.window_bytes < CRAWL_BYTES
+        return self.leaves is not None or self.stands_s > STILL_S or crawls
 
 
 class Plan(Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from finalstop.simulator import describe
 from proof.simulation.flow import Manners
+from proof.simulation.loop import TICK_S
 
 Mode = Literal["safety", "liveness"]
 MODES: Final[tuple[Mode, ...]] = ("safety", "liveness")
@@ -94,6 +95,16 @@ class Asking(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     def stands_s(self) -> float:
         """How long it may take nothing, all in all: it pauses, or what comes to it stands still."""
         return (self.pauses or (0.0, 0.0))[1] + self.wire[1].stalls_s
+
+    @property
+    def wire_s(self) -> float:
+        """The longest that the network, and it itself, hold up what comes to it next.
+
+        It is late once, and late again where it had been held up; a pause is a tick longer than
+        it says.
+        """
+        late_ticks = 2 * max(self.wire[1].delays, default=0) + (self.pauses is not None)
+        return self.stands_s + late_ticks * TICK_S
 
     @property
     def may_leave(self) -> bool:

@@ -15,7 +15,6 @@ from finalstop.core.events import Deltas, Event
 from finalstop.core.receipt import Ended
 from proof.simulation.client import Reader
 from proof.simulation.log_laws import LATE_S
-from proof.simulation.loop import TICK_S
 from proof.simulation.plan import MESSAGES, Asking
 from proof.simulation.witness import Story
 from proof.simulation.world import Joined, World
@@ -49,6 +48,7 @@ def of_a_reader(world: World, asking: Asking, reader: Reader) -> Iterator[str]:
     if calm:
         yield from _of_a_calm_reader(story.ended, asking, answer)
         yield from _of_the_script(asking, story.ended.receipt.reason)
+        yield from _of_the_last_bytes(story, asking, reader)
         if answer.is_stream:
             yield from _of_silence(world, asking, reader)
     if answer.is_stream:
@@ -110,10 +110,23 @@ def _of_the_script(asking: Asking, reason: R) -> Iterator[str]:
         yield f"reason: {reason}, but {asking.spec} is {told}"
 
 
+def _of_the_last_bytes(story: Story, asking: Asking, reader: Reader) -> Iterator[str]:
+    """I2: once the log has the terminal, its reader has all of the rest as fast as the wire goes.
+
+    A wire of a small window carries what is left in many goes, and each may be late: the bound is
+    on each. The product gets no time at all, as writing an end waits for nothing; with the ticks
+    that other laws allow, an end that is written by the next sweep would be early enough.
+    """
+    assert story.ended_at is not None
+    seen = [at_s for _, at_s, _ in reader.reads if at_s > story.ended_at]
+    waits = [after - before for before, after in pairwise([story.ended_at, *seen])]
+    if max(waits, default=0.0) > asking.wire_s:
+        yield f"I2 {story.stream}: its reader waited {max(waits)} s for what follows the terminal"
+
+
 def _of_silence(world: World, asking: Asking, reader: Reader) -> Iterator[str]:
     """I6: bytes at least every `keep_alive_s`, as far as the network lets them through."""
-    there = max(asking.wire[1].delays, default=0) * TICK_S
-    most_s = world.limits.keep_alive_s + 2 * there + LATE_S + asking.stands_s
+    most_s = world.limits.keep_alive_s + asking.wire_s + LATE_S
     gaps = [after - before for (_, before, _), (_, after, _) in pairwise(reader.reads)]
     if max(gaps, default=0.0) > most_s:
         yield f"I6: {max(gaps)} s of silence"
@@ -190,9 +203,8 @@ def _ids(data: bytes) -> Iterator[tuple[int, int]]:
 def of_a_view(world: World, joined: Joined) -> Iterator[str]:
     """A second viewer: from its cursor, contiguous, and what the log holds; whole if it was."""
     story = world.witness.stories[joined.stream]
-    frames = [
-        block for block in bytes(joined.data).split(b"\n\n")[:-1] if block.startswith(b"id: ")
-    ]
+    blocks = bytes(joined.data).split(b"\n\n")[:-1]
+    frames = [block for block in blocks if block.startswith(b"id: ")]
     for place, block in enumerate(frames, joined.after + 1):
         number, event = _frame(block)
         if number != place:

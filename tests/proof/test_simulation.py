@@ -14,6 +14,7 @@ import pytest
 from finalstop.core import timers
 from finalstop.core.endings import EndReason
 from finalstop.core.lifecycle import Lifecycle
+from finalstop.core.receipt import Ended
 from finalstop.core.transitions import Phase
 from finalstop.runtime.producer import Producer
 from finalstop.runtime.stream import Stream
@@ -201,6 +202,40 @@ def leave_text_out(monkeypatch):
     monkeypatch.setattr(text, "_text_in", not_three)
 
 
+def end_with_the_next_keep_alive(monkeypatch):
+    """Whoever is caught up is told of the end when time is next looked at."""
+    entries, tick = Viewer.entries, Viewer.tick
+    late = set()
+
+    def told_later(self, batch):
+        if self._caught_up and isinstance(batch[-1].event, Ended):
+            late.add(self)
+        else:
+            entries(self, batch)
+
+    def tells(self, now):
+        if self in late:
+            late.discard(self)
+            self._wake()
+        return tick(self, now)
+
+    monkeypatch.setattr(Viewer, "entries", told_later)
+    monkeypatch.setattr(Viewer, "tick", tells)
+
+
+def end_with_the_next_sweep(monkeypatch):
+    """Whoever is caught up is told of the end a sweep later."""
+    entries = Viewer.entries
+
+    def told_later(self, batch):
+        if self._caught_up and isinstance(batch[-1].event, Ended):
+            asyncio.get_running_loop().call_later(timers.SWEEP_S, self._wake)
+        else:
+            entries(self, batch)
+
+    monkeypatch.setattr(Viewer, "entries", told_later)
+
+
 PLANTED = {
     forget_who_was_first: "I1",
     forget_the_upstream: "I7",
@@ -209,6 +244,8 @@ PLANTED = {
     wait_for_ever_for_more: "I2",
     cut_every_word: "I4",
     leave_text_out: "I4",
+    end_with_the_next_keep_alive: "I2",
+    end_with_the_next_sweep: "I2",
 }
 
 

@@ -15,8 +15,9 @@ from finalstop.gateway.config import Settings
 from finalstop.runtime.intake import UpstreamSource
 from finalstop.upstream.contract import UpstreamRequest
 from proof.simulation.client import fields_of
+from proof.simulation.joined import Joined
 from proof.simulation.plan import Asking
-from proof.simulation.world import Joined, World
+from proof.simulation.world import World
 
 # In place of a route, for what is asked without one.
 LIBRARY: Final = "library"
@@ -40,7 +41,5 @@ async def _read(world: World, asking: Asking, name: str) -> None:
         stream = world.relay.open(source)
         joined = Joined(stream.id, 0, bytearray())
         world.joined.append(joined)
-        async for piece in stream.attach("anthropic"):
-            joined.data += piece
-        joined.over = True
+        await joined.pull(stream, world.loop.time)
         await stream.receipt()

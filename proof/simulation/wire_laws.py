@@ -14,10 +14,11 @@ from finalstop.core.endings import EndReason as R
 from finalstop.core.events import Deltas, Event
 from finalstop.core.receipt import Ended
 from proof.simulation.client import Reader
+from proof.simulation.joined import Joined
 from proof.simulation.log_laws import LATE_S
 from proof.simulation.plan import MESSAGES, Asking
 from proof.simulation.witness import Story
-from proof.simulation.world import Joined, World
+from proof.simulation.world import World
 from tests.faults.client import Answer, read_answer
 from tests.faults.table import EXPECTED, Cell
 from tests.faults.verdict import complaints
@@ -216,8 +217,22 @@ def of_a_view(world: World, joined: Joined) -> Iterator[str]:
         held = story.entries[number - 1][2].event
         if isinstance(held, Event) and event != held.json:
             yield f"I4 {joined.stream}: entry {number} is not what the log holds"
+    yield from _of_its_leaving(world, story, joined)
     if joined.over and joined.after + len(frames) != len(story.entries):
         yield f"I4 {joined.stream}: the joined viewer's end is not the log's"
+
+
+def _of_its_leaving(world: World, story: Story, joined: Joined) -> Iterator[str]:
+    """I2: who pulls waits for nothing once the log has the terminal: there is no wire.
+
+    Also where it was cut or cancelled in the end: until then it waited.
+    """
+    if joined.began_at is None or story.ended_at is None:
+        return
+    left_at = world.loop.time() if joined.left_at is None else joined.left_at
+    waited_s = left_at - max(joined.began_at, story.ended_at)
+    if waited_s > 0:
+        yield f"I2 {story.stream}: the joined viewer waited {waited_s} s after the terminal"
 
 
 def _frame(block: bytes) -> tuple[int, bytes]:

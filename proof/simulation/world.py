@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import structs
 
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended
@@ -26,6 +26,7 @@ from finalstop.runtime.stream import Stream, TooManyViewersError
 from finalstop.simulator import CallEnd, Simulator
 from proof.simulation.client import HOST, Reader, request_of, wire_request
 from proof.simulation.flow import Manners
+from proof.simulation.joined import Joined
 from proof.simulation.loop import BEGIN_S, TICK_S, NothingLeftError, SimLoop, run
 from proof.simulation.network import Address
 from proof.simulation.openings import Ordered, openings
@@ -43,15 +44,6 @@ LET_GO_S: Final = 1.0 + 2 * TICK_S
 SETTLED_S: Final = 2.0
 
 AlsoDo = Callable[["World"], None]
-
-
-class Joined(Struct):
-    """What a second viewer saw, from its cursor on; `over` if it was not cut or sent away."""
-
-    stream: str
-    after: int
-    data: bytearray
-    over: bool = False
 
 
 class World:
@@ -300,15 +292,8 @@ class World:
         stream = self.relay._streams.get(joined.stream)  # noqa: SLF001 - whoever opened it
         if stream is None:
             return
-        pieces = stream.attach("anthropic", joined.after)
-        try:
-            async for piece in pieces:
-                joined.data += piece
-            joined.over = True
-        except (ConnectionError, UnknownStreamError, TooManyViewersError):
-            pass
-        finally:
-            await pieces.aclose()
+        with suppress(ConnectionError, UnknownStreamError, TooManyViewersError):
+            await joined.pull(stream, self.loop.time)
 
     # -- the network's policy ---------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.receipt import Ended
 from finalstop.core.transitions import Phase
 from finalstop.runtime.producer import Producer
+from finalstop.runtime.pulled import PulledOutlet
 from finalstop.runtime.stream import Stream
 from finalstop.runtime.viewer import Viewer
 from finalstop.wire import text
@@ -236,6 +237,20 @@ def end_with_the_next_sweep(monkeypatch):
     monkeypatch.setattr(Viewer, "entries", told_later)
 
 
+def leave_who_pulls_waiting(monkeypatch):
+    """Whoever comes back for more after the last piece is not told that there is none."""
+    over = PulledOutlet.over
+
+    def tells_nobody(self, viewing):
+        if viewing.cancelled() or viewing.exception() is not None:
+            over(self, viewing)
+        else:
+            self._closed = True
+            self._on_over()
+
+    monkeypatch.setattr(PulledOutlet, "over", tells_nobody)
+
+
 PLANTED = {
     forget_who_was_first: "I1",
     forget_the_upstream: "I7",
@@ -246,6 +261,7 @@ PLANTED = {
     leave_text_out: "I4",
     end_with_the_next_keep_alive: "I2",
     end_with_the_next_sweep: "I2",
+    leave_who_pulls_waiting: "I2",
 }
 
 

@@ -1,4 +1,4 @@
-"""The laws of a stream as its log has it: one end, in time, well-formed and for a cause.
+"""The laws of a stream as its log has it: one end, in time, well-formed, for a cause, and its cost.
 
 They complain of a story, and look at no wire.
 """
@@ -14,6 +14,7 @@ from finalstop.core.events import BlockDelta, BlockStart, BlockStop, Deltas, Eve
 from finalstop.core.receipt import Ended
 from finalstop.core.timers import SWEEP_S
 from proof.simulation.loop import TICK_S
+from proof.simulation.usage_law import of_usage
 from proof.simulation.witness import Story
 from proof.simulation.world import World
 
@@ -38,6 +39,7 @@ def of_a_story(world: World, story: Story) -> Iterator[str]:
         yield f"I5 {story.stream}: {receipt.reason}, message_stop {said_stop}"
     if complete and not _is_well_formed([entry.event for _, _, entry in story.entries]):
         yield f"I5 {story.stream}: complete, but not well-formed"
+    yield from of_usage(story)
     yield from _of_silent_upstream(world, story, story.ended_at)
     yield from _of_presence(world, story, story.ended_at)
     yield from _of_its_reason(world, story, receipt.reason, took_s)

@@ -9,9 +9,11 @@ import math
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from finalstop.core import timers
+from finalstop.core.account import Account, characters_of
 from finalstop.core.endings import EndReason
 from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.receipt import Ended
@@ -251,6 +253,34 @@ def leave_who_pulls_waiting(monkeypatch):
     monkeypatch.setattr(PulledOutlet, "over", tells_nobody)
 
 
+def bill_the_placeholder(monkeypatch):
+    """The output tokens of message_start are taken for a lower bound."""
+    began = Account.began
+
+    def bills(self, message):
+        output_tokens = message.usage and message.usage.output_tokens
+        return msgspec.structs.replace(began(self, message), _output_tokens=output_tokens)
+
+    monkeypatch.setattr(Account, "began", bills)
+
+
+def count_what_the_log_refused(monkeypatch):
+    """A receipt tells of characters that no viewer can ever see."""
+    refused = Lifecycle.log_refused
+
+    def keeps_counting(self, *args, **how):
+        self._before = (self._characters, self._account, self._before[2])
+        return refused(self, *args, **how)
+
+    monkeypatch.setattr(Lifecycle, "log_refused", keeps_counting)
+
+
+def count_one_delta_of_many(monkeypatch):
+    """Of deltas that come together the first one is counted."""
+    counted = "finalstop.core.lifecycle.characters_of"
+    monkeypatch.setattr(counted, lambda views: characters_of(views[:1]))
+
+
 PLANTED = {
     forget_who_was_first: "I1",
     forget_the_upstream: "I7",
@@ -262,6 +292,9 @@ PLANTED = {
     end_with_the_next_keep_alive: "I2",
     end_with_the_next_sweep: "I2",
     leave_who_pulls_waiting: "I2",
+    bill_the_placeholder: "I8",
+    count_what_the_log_refused: "I8",
+    count_one_delta_of_many: "I8",
 }
 
 

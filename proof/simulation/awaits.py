@@ -26,7 +26,7 @@ from msgspec import Struct, field
 
 from proof.ledger import Figures, ProofError
 from proof.simulation.flow import Manners
-from proof.simulation.laws import judge_broken
+from proof.simulation.laws import judge, judge_broken
 from proof.simulation.library import LIBRARY, ask_library
 from proof.simulation.plan import MESSAGES, PLAIN, Asking, Client, Plan
 from proof.simulation.transport import Side
@@ -71,8 +71,8 @@ class Golden(Struct, frozen=True):
 
 _SPECS: Final = (
     "text,words=4", "tools,words=4,pace_ms=125", "gzip,words=4", "close-delimited,words=4",
-    "fin@mid-text,words=4", "rst@mid-text,words=4", "stall@mid-text,words=4", "status-529",
-    "error-overloaded@mid-text,words=4", "never-closed,words=4",
+    "fin@mid-text,words=4", "rst@mid-text,words=4", "stall@mid-text,words=4",
+    "status-529@before-head", "error-overloaded@mid-text,words=4", "never-closed,words=4",
 )  # fmt: skip
 _STREAM: Final = (MESSAGES, True)
 _TEXT: Final = (PLAIN, True)
@@ -227,7 +227,7 @@ def sweep(number: int, *, step: int = 1) -> Sweep:
     golden = GOLDEN[number]
     points, world = run_with(golden, 0, Failure.CANCEL)
     found = Sweep(runs=1, points=points.count)
-    found.wrong += [f"golden run {number}: {line}" for line in judge_broken(world)]
+    found.wrong += [f"golden run {number}: {line}" for line in judge(world)]
     for at in range(1, points.count + 1, step):
         for failure in Failure:
             failed, world = run_with(golden, at, failure)

@@ -7,6 +7,7 @@ order; a FIN or a reset is the last thing in it. It may not know what the bytes 
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections import deque
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -66,6 +67,8 @@ class Flow:
         self._manners = manners
         self._dice: Final = dice
         self._coming: asyncio.Handle | None = None
+        # What comes while nobody reads is there together when somebody does.
+        self._is_piled = False
 
     @property
     def room(self) -> int:
@@ -118,6 +121,7 @@ class Flow:
         if self._coming is not None or not self.items or self.dead:
             return
         if not (self.receiver.reads or self.receiver.gone or self._fails):
+            self._is_piled = True
             return
         delay_s = self._delay_s()
         if delay_s:
@@ -149,27 +153,62 @@ class Flow:
             if self._fails:
                 receiver.rejected()
             return
-        item = self.items.popleft()
+        if not self.items:
+            return  # read past the transport
+        item = self.items[0]
         if isinstance(item, End):
+            self.items.popleft()
             self._loop.network.note("reset" if item.reset else "fin", self.name)
             receiver.ended(reset=item.reset)
             return
-        data = self._read(item)
+        data = self._read()
         self.held_bytes -= len(data)
         self._loop.network.note("read", self.name, len(data))
         receiver.received(data)
         self.sender.room_came()
         self.arm()
 
-    def _read(self, data: bytes) -> bytes:
-        manners = self._manners
-        bytes_max = READ_BYTES if manners.joins else APART_BYTES
+    def read(self, bytes_max: int) -> bytes:
+        """All that is there; b"" at the end. What is late, or stands still, is not there yet.
+
+        Raises:
+            BlockingIOError: nothing.
+            ConnectionResetError: the flow ended so.
+        """
+        if not self.items or self.dead or self._delay_s():
+            self._loop.network.note("look", self.name, "nothing")
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        item = self.items[0]
+        if isinstance(item, End):
+            # It stays: it is there for the transport, too.
+            self._loop.network.note("look", self.name, "reset" if item.reset else "fin")
+            if item.reset:
+                raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+            return b""
+        data = self._taken(bytes_max)
+        if len(data) > bytes_max:
+            self.items.appendleft(data[bytes_max:])
+            data = data[:bytes_max]
+        self.held_bytes -= len(data)
+        self._loop.network.note("look", self.name, len(data))
+        self._loop.call_soon(self.sender.room_came)
+        return data
+
+    def _taken(self, bytes_max: int) -> bytes:
+        """What comes next: so much at least, if it is there, as the last item is taken whole."""
+        data = b""
         while self.items and len(data) < bytes_max:
             following = self.items[0]
             if isinstance(following, End):
                 break
             data += following
             self.items.popleft()
+        return data
+
+    def _read(self) -> bytes:
+        manners = self._manners
+        data = self._taken(READ_BYTES if manners.joins or self._is_piled else APART_BYTES)
+        self._is_piled = False
         if manners.cuts and len(data) > 1 and self._dice.random() < manners.cuts:
             at = self._dice.randrange(1, len(data))
             self.items.appendleft(data[at:])

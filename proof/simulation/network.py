@@ -99,6 +99,8 @@ class Network:
         silent: addresses that neither accept nor refuse, as a full queue does.
         record: everything that happened on any wire, in order: (seconds, what, numbers...).
         open: the sides of connections that are not closed.
+        has_descriptors: whether who dials gets a descriptor, and may read past its transport;
+            without one it is as under TLS.
         before_connect: called before anybody connects a socket; may raise.
         before_write: called with the side before anything is written to it.
     """
@@ -109,6 +111,7 @@ class Network:
         self.silent: Final[set[Address]] = set()
         self.record: Final[list[tuple[object, ...]]] = []
         self.open: Final[dict[Side, None]] = {}
+        self.has_descriptors = True
         self.before_connect: Callable[[], None] = lambda: None
         self.before_write: Callable[[Side], None] = lambda _side: None
         self._loop: Final = loop
@@ -141,6 +144,19 @@ class Network:
         if host.endswith(UNRESOLVABLE):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return "127.0.0.1" if host == "localhost" else host
+
+    def read(self, number: int, bytes_max: int) -> bytes:
+        """Read a descriptor past its transport, as `os.read` would.
+
+        Raises:
+            BlockingIOError: nothing is there.
+            ConnectionResetError: the other side has reset the connection.
+            LookupError: nobody has it any more. The system would hand out another's bytes.
+        """
+        for side in self.open:
+            if side.get_extra_info("socket").fileno() == number:
+                return side.read(bytes_max)
+        raise LookupError(f"descriptor {number} is read, and is nobody's")
 
     def listen(self, factory: Factory, address: Address) -> Listener:
         """Take an address; port 0 takes a free one."""

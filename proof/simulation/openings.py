@@ -22,9 +22,10 @@ from aiohttp import connector, web_app
 
 from finalstop.gateway import compose
 from finalstop.simulator import stage
+from finalstop.upstream import connections, gate
 from finalstop.upstream.http import AiohttpUpstream
 from proof.simulation.loop import SimLoop
-from proof.simulation.plan import Client
+from proof.simulation.plan import Plan
 
 
 class Ordered(dict[Any, None]):
@@ -75,7 +76,7 @@ def house() -> Iterator[None]:
 
 
 @contextmanager
-def openings(loop: SimLoop, wrong: list[str], *, seed: int, client: Client) -> Iterator[None]:
+def openings(loop: SimLoop, wrong: list[str], plan: Plan) -> Iterator[None]:
     """Everything of the product and below it that the proof reaches into, and why.
 
     - aiohttp's pool reads `time.monotonic`: it gets the loop's clock;
@@ -83,6 +84,8 @@ def openings(loop: SimLoop, wrong: list[str], *, seed: int, client: Client) -> I
     - the gateway asks through `DirectUpstream`; a plan may have it ask through aiohttp, as it does
       where there is a proxy;
     - log lines are read, not written: one that tells of a bug is a violation;
+    - a gated connection is read past its transport: by its descriptor, from the network in memory;
+      a plan may have a few reads make a flow, as most answers here are short;
     - what is in `house`.
 
     Beside these: a relay's log is wrapped by the witness, its stream ids are numbers, and its
@@ -94,13 +97,24 @@ def openings(loop: SimLoop, wrong: list[str], *, seed: int, client: Client) -> I
             wrong.append(f"logged: {dict(line)}")
         raise structlog.DropEvent
 
-    ours: list[tuple[ModuleType, str, object]] = [(connector, "monotonic", loop.time)]
-    if client == "aiohttp":
+    def read_at_rest(number: int, bytes_max: int) -> bytes:
+        try:
+            return loop.network.read(number, bytes_max)
+        except LookupError as error:
+            wrong.append(f"I7 {error}")
+            raise
+
+    ours: list[tuple[ModuleType, str, object]] = [
+        (connector, "monotonic", loop.time),
+        (connections, "read_at_rest", read_at_rest),
+        (gate, "FAST_READS", plan.fast_reads),
+    ]
+    if plan.client == "aiohttp":
         ours.append((compose, "DirectUpstream", AiohttpUpstream))
     with house():
         theirs = [(module, name, getattr(module, name)) for module, name, _ in ours]
         _put(ours)
-        random.seed(seed)
+        random.seed(plan.seed)
         structlog.configure(processors=[read_line])
         try:
             yield

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from finalstop.simulator import describe
+from finalstop.upstream.gate import FAST_READS
 from proof.simulation.flow import Manners
 from proof.simulation.loop import TICK_S
 
@@ -55,6 +56,9 @@ BYTES: Final[dict[str, int]] = {
 # How often whatever the simulator can play comes up.
 KINDS: Final = {"answer": 5, "form": 2, "fault": 8}
 PACES_MS: Final = (0, 0, 0, 125, 250, 500, 1000)
+
+# Beside the 25 ms that it is by itself, which gates only what comes in one instant.
+GATES_S: Final = (0.125, 0.25, 0.5)
 
 Leaving = Literal["fin", "rst", "half"]
 
@@ -127,6 +131,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         wires: the manners of the connections to the upstream, in turn.
         drain_at_s: when the process is told to end, and when a second time.
         client: how the gateway asks the upstream.
+        fast_reads: how many reads in a row make a flow, for the gate.
+        has_descriptors: whether its connections may be read past their transports.
         shuffles: whether what is ready runs in any order, or in asyncio's.
     """
 
@@ -139,21 +145,27 @@ class Plan(Struct, frozen=True, kw_only=True):
     drain_at_s: tuple[float, ...] = ()
     shuffles: bool = True
     client: Client = "direct"
+    fast_reads: int = FAST_READS
+    has_descriptors: bool = True
 
 
 def plan_of(seed: int, mode: Mode) -> Plan:
     """The plan of a seed."""
     dice = Random(f"{mode} {seed}")
+    # Its own dice: what they decide came later, and a seed keeps the rest of its plan.
+    gate_dice = Random(f"gate {seed}")
     return Plan(
         seed=seed,
         mode=mode,
         askings=tuple(_asking(dice, mode) for _ in range(dice.choice((1, 1, 2, 2, 3)))),
-        limits=_limits(dice),
+        limits={**_limits(dice), **_gate(gate_dice)},
         upstream=_weighed(dice, {"up": 30, "refused": 1, "silent": 1, "unresolvable": 1}),
         wires=tuple(_wire(dice, mode, client=False) for _ in range(2)),
         drain_at_s=_drain(dice),
         shuffles=dice.random() < 0.75,
         client=dice.choice(("direct", "direct", "aiohttp")),
+        fast_reads=gate_dice.choice((0, 0, 1, FAST_READS)),
+        has_descriptors=gate_dice.random() < 0.8,
     )
 
 
@@ -188,6 +200,10 @@ def _limits(dice: Random) -> dict[str, float]:
     if dice.random() < 0.05:
         limits["max_viewers"] = 1
     return limits
+
+
+def _gate(dice: Random) -> dict[str, float]:
+    return {"gate_s": dice.choice(GATES_S)} if dice.random() < 0.6 else {}
 
 
 def _spec(dice: Random) -> str:

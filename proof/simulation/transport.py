@@ -19,18 +19,27 @@ if TYPE_CHECKING:
 
 HIGH_BYTES: Final = 64 * 1024
 
+# Downwards from here: the system has none of these, and takes none of them for one of its own.
+FIRST_DESCRIPTOR: Final = -2
+NO_DESCRIPTOR: Final = -1
+
 
 class Socket:
-    """As much of a socket as protocols look for: a family, and the option that makes a reset."""
+    """As much of a socket as protocols look for: a family, and the option that makes a reset.
+
+    Args:
+        number: its descriptor, for `Network.read`; -1 for none.
+    """
 
     family: Final = socket.AF_INET
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
         self.lingers = True
+        self._number: Final = number
 
     def fileno(self) -> int:
-        """None: there is nothing that the system could read."""
-        return -1
+        """The descriptor."""
+        return self._number
 
     def setsockopt(self, _level: int, option: int, _value: object) -> None:
         """Note SO_LINGER; whoever sets it means to reset."""
@@ -106,6 +115,15 @@ class Side(asyncio.Transport):
             self.reads = False
         else:
             self.close()
+
+    def read(self, bytes_max: int) -> bytes:
+        """What a system call finds, past the transport; b"" at the end of the other side's flow.
+
+        Raises:
+            BlockingIOError: nothing.
+            ConnectionResetError: the other side has reset the connection.
+        """
+        return self.inward.read(bytes_max)
 
     def pause_reading(self) -> None:
         """Take nothing until `resume_reading`."""
@@ -283,12 +301,13 @@ def pair(
     near, far = addresses
     there = Flow(loop, manners[0], dice, f"{number}>")
     back = Flow(loop, manners[1], dice, f"{number}<")
-    ours = Side(loop, there, back, _extra(near, far))
-    theirs = Side(loop, back, there, _extra(far, near))
+    descriptor = FIRST_DESCRIPTOR - number if loop.network.has_descriptors else NO_DESCRIPTOR
+    ours = Side(loop, there, back, _extra(descriptor, near, far))
+    theirs = Side(loop, back, there, _extra(NO_DESCRIPTOR, far, near))
     there.sender, there.receiver = ours, theirs
     back.sender, back.receiver = theirs, ours
     return ours, theirs
 
 
-def _extra(own: tuple[str, int], peer: tuple[str, int]) -> dict[str, Any]:
-    return {"socket": Socket(), "sockname": own, "peername": peer}
+def _extra(number: int, own: tuple[str, int], peer: tuple[str, int]) -> dict[str, Any]:
+    return {"socket": Socket(number), "sockname": own, "peername": peer}

@@ -29,6 +29,9 @@ SPREAD: Final = "multi-line-data"
 # Answers with deltas that nobody knows.
 UNACCOUNTABLE: Final = ("unknown-events",)
 
+# Good answers that are silent for longer than the limits here.
+SILENT: Final = "pause@", "pause-pings@"
+
 # After a reset the network may have lost what was on its way, message_stop included.
 LOSSY: Final = ("rst", "eof", "reset-on-reuse")
 
@@ -48,7 +51,7 @@ def of_a_reader(world: World, asking: Asking, reader: Reader) -> Iterator[str]:
         return  # I2 has complained of that
     if calm:
         yield from _of_a_calm_reader(story.ended, asking, answer)
-        yield from _of_the_script(asking, story.ended.receipt.reason)
+        yield from _of_the_script(world, asking, story.ended.receipt.reason)
         yield from _of_the_last_bytes(story, asking, reader)
         if answer.is_stream:
             yield from _of_silence(world, asking, reader)
@@ -95,7 +98,7 @@ def _of_a_calm_reader(ended: Ended, asking: Asking, answer: Answer) -> Iterator[
         )
 
 
-def _of_the_script(asking: Asking, reason: R) -> Iterator[str]:
+def _of_the_script(world: World, asking: Asking, reason: R) -> Iterator[str]:
     """What the upstream did decides, unless somebody or something of ours was first."""
     ours = {
         R.STOPPED, R.ABANDONED, R.LOG_FAILED, R.DEADLINE, R.FIRST_CONTENT_TIMEOUT, R.IDLE_TIMEOUT,
@@ -107,8 +110,21 @@ def _of_the_script(asking: Asking, reason: R) -> Iterator[str]:
     if not asking.stream and name not in EXPECTED:
         told = R.COMPLETE
     lost = reason is R.TRUNCATED and name.startswith(LOSSY)
+    silent = {R.IDLE_TIMEOUT, R.FIRST_CONTENT_TIMEOUT}
+    if told is R.COMPLETE and reason in silent and _talks(world, asking):
+        yield f"reason: {reason}, but {asking.spec} is never silent, nor is its wire"
     if reason not in ours and reason is not told and not lost:
         yield f"reason: {reason}, but {asking.spec} is {told}"
+
+
+def _talks(world: World, asking: Asking) -> bool:
+    """Whether the upstream goes on talking, and nothing on its way holds that up."""
+    wires = [wire for pair in world.plan.wires for wire in pair]
+    if world.plan.upstream != "up" or any(wire.delays or wire.stalls_s for wire in wires):
+        return False
+    name, *options = asking.spec.split(",")
+    paces = {it for it in options if it.startswith(("pace_ms", "delay_s"))}
+    return not name.startswith(SILENT) and paces <= {"pace_ms=125"}
 
 
 def _of_the_last_bytes(story: Story, asking: Asking, reader: Reader) -> Iterator[str]:

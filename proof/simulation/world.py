@@ -63,6 +63,7 @@ class World:
     def __init__(self, plan: Plan) -> None:
         self.plan: Final = plan
         self.loop: Final = SimLoop(plan.seed, shuffles=plan.shuffles)
+        self.loop.network.has_descriptors = plan.has_descriptors
         self.limits: Final = msgspec.convert({**LIMITS, **plan.limits}, Limits)
         self.readers: Final[list[tuple[Asking, Reader]]] = []
         self.joined: Final[list[Joined]] = []
@@ -369,7 +370,7 @@ def _is_library(task: asyncio.Task[None]) -> bool:
 def simulate(plan: Plan, also: AlsoDo = lambda _world: None) -> World:
     """Carry out a plan; `also` is called once the gateway listens."""
     world = World(plan)
-    with openings(world.loop, world.wrong, seed=plan.seed, client=plan.client):
+    with openings(world.loop, world.wrong, plan):
         try:
             run(world.loop, world.play(also))
         except NothingLeftError as hang:

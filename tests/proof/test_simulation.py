@@ -8,6 +8,7 @@ import gc
 import math
 import subprocess
 import sys
+from collections import Counter
 
 import msgspec
 import pytest
@@ -22,6 +23,9 @@ from finalstop.runtime.producer import Producer
 from finalstop.runtime.pulled import PulledOutlet
 from finalstop.runtime.stream import Stream
 from finalstop.runtime.viewer import Viewer
+from finalstop.upstream import connections
+from finalstop.upstream.connections import Connection
+from finalstop.upstream.gate import Gate
 from finalstop.wire import text
 from proof.ledger import ProofError
 from proof.simulation import schedules
@@ -68,6 +72,23 @@ def test_the_schedules_reach_every_ending_that_a_single_process_can_have():
         if reached >= set(EndReason) - beyond:
             break
     assert reached == set(EndReason) - beyond
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_gate_reads_past_the_transport_and_finds_words_nothing_and_the_end(record_property):
+    found: Counter[str] = Counter()
+    for mode, seeds in SHARES:
+        for seed in seeds:
+            plan = plan_of(seed, mode)
+            if "gate_s" in plan.limits and plan.has_descriptors and plan.client == "direct":
+                record = simulate(plan).loop.network.record
+                looks = [row[3] for row in record if row[1] == "look"]
+                found.update(it if isinstance(it, str) else "words" for it in looks)
+    record_property("figure", f"looks past the transport that found something: {dict(found)}")
+    assert found["words"] > 300
+    assert found["nothing"] > 100
+    assert found["fin"] > 1
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -281,6 +302,35 @@ def count_one_delta_of_many(monkeypatch):
     monkeypatch.setattr(counted, lambda views: characters_of(views[:1]))
 
 
+def take_nothing_yet_for_the_end(monkeypatch):
+    """A look at a gated connection that finds nothing takes that for the end of the body."""
+    lose, resume = Connection.lose, Connection.resume
+
+    def look(self):
+        if not self._is_paused or self.is_closed or self._fd == connections.NOT_OURS:
+            resume(self)
+            return
+        try:
+            self._looked(connections.read_at_rest(self._fd, connections.LOOK_BYTES))
+        except BlockingIOError:
+            self.eof_received()
+        except ConnectionError as error:
+            lose(self, error)
+
+    monkeypatch.setattr(Connection, "look", look)
+
+
+def forget_what_a_look_found(monkeypatch):
+    """What is read past the transport is handed to nobody."""
+    looked = Connection._looked
+    monkeypatch.setattr(Connection, "_looked", lambda self, data: data or looked(self, data))
+
+
+def never_open_the_gate(monkeypatch):
+    """A gated connection stays closed for reading."""
+    monkeypatch.setattr(Gate, "_beat", lambda _self: None)
+
+
 PLANTED = {
     forget_who_was_first: "I1",
     forget_the_upstream: "I7",
@@ -295,6 +345,9 @@ PLANTED = {
     bill_the_placeholder: "I8",
     count_what_the_log_refused: "I8",
     count_one_delta_of_many: "I8",
+    take_nothing_yet_for_the_end: "reason",
+    forget_what_a_look_found: "reason",
+    never_open_the_gate: "reason",
 }
 
 

@@ -33,6 +33,8 @@ FULL_READ_BYTES: Final = 64 * 1024
 
 # Whether a transport that is paused has no read under way: Windows' has.
 IS_READ_AT_REST: Final = sys.platform != "win32"
+# Reads a descriptor at rest. The simulation puts its own here: its connections are in memory.
+read_at_rest: Callable[[int, int], bytes] = os.read
 # No descriptor, where the transport alone may read.
 NOT_OURS: Final = -1
 
@@ -129,7 +131,7 @@ class Connection(asyncio.Protocol):
             self.resume()
             return
         try:
-            data = os.read(self._fd, LOOK_BYTES)
+            data = read_at_rest(self._fd, LOOK_BYTES)
         except ConnectionError as error:
             self.lose(error)
         except OSError:  # there is nothing, as a rule; whatever else it is, the transport will see

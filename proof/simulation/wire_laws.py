@@ -16,7 +16,7 @@ from finalstop.core.receipt import Ended
 from proof.simulation.client import Reader
 from proof.simulation.joined import Joined
 from proof.simulation.log_laws import LATE_S
-from proof.simulation.plan import MESSAGES, Asking
+from proof.simulation.plan import CRAWL_BYTES, MESSAGES, Asking
 from proof.simulation.witness import Story
 from proof.simulation.world import World
 from tests.faults.client import Answer, read_answer
@@ -120,7 +120,9 @@ def _of_the_script(world: World, asking: Asking, reason: R) -> Iterator[str]:
 def _talks(world: World, asking: Asking) -> bool:
     """Whether the upstream goes on talking, and nothing on its way holds that up."""
     wires = [wire for pair in world.plan.wires for wire in pair]
-    if world.plan.upstream != "up" or any(wire.delays or wire.stalls_s for wire in wires):
+    # Through a window of a few words, a gate of half a second lets too little.
+    slow = (it.delays or it.stalls_s or it.window_bytes < CRAWL_BYTES for it in wires)
+    if world.plan.upstream != "up" or any(slow):
         return False
     name, *options = asking.spec.split(",")
     paces = {it for it in options if it.startswith(("pace_ms", "delay_s"))}

@@ -84,8 +84,8 @@ def openings(loop: SimLoop, wrong: list[str], plan: Plan) -> Iterator[None]:
     - the gateway asks through `DirectUpstream`; a plan may have it ask through aiohttp, as it does
       where there is a proxy;
     - log lines are read, not written: one that tells of a bug is a violation;
-    - a gated connection is read past its transport: by its descriptor, from the network in memory;
-      a plan may have a few reads make a flow, as most answers here are short;
+    - a gated connection is read past its transport by its descriptor: it reads the network in
+      memory; and a plan may have a few reads make a flow, as most answers here are short;
     - what is in `house`.
 
     Beside these: a relay's log is wrapped by the witness, its stream ids are numbers, and its

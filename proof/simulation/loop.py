@@ -59,8 +59,8 @@ class SoonHandle(asyncio.Handle):
         self._callback = self._args = None  # type: ignore[assignment]
 
 
-class LaterHandle(asyncio.TimerHandle):
-    """As asyncio's, made in one call."""
+class LaterHandle(SoonHandle, asyncio.TimerHandle):
+    """A timer's, made in two."""
 
     __slots__ = ()
 
@@ -72,20 +72,9 @@ class LaterHandle(asyncio.TimerHandle):
         loop: SimLoop,
         context: Context | None,
     ) -> None:
-        self._context = copy_context() if context is None else context
-        self._loop = loop
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-        self._repr = None
-        self._source_traceback = None
+        SoonHandle.__init__(self, callback, args, loop, context)
         self._when = when
         self._scheduled = False
-
-    def cancel(self) -> None:
-        """It is passed over when its time comes."""
-        self._cancelled = True
-        self._callback = self._args = None  # type: ignore[assignment]
 
 
 class SimLoop(asyncio.BaseEventLoop):

@@ -18,6 +18,7 @@ from finalstop.core.events import (
     Known,
     Payload,
     Unknown,
+    is_lean,
 )
 from finalstop.core.receipt import Ended
 
@@ -38,7 +39,7 @@ def event(body: dict[str, Any]) -> Event:
     json = msgspec.json.encode(body)
     type_: str = body["type"]
     payload: Payload = VIEW.decode(json) if type_ in KNOWN_TYPES else Unknown(type_)
-    return Event(type_, payload, json, lean=isinstance(payload, BlockDelta))
+    return Event(type_, payload, json, isinstance(payload, BlockDelta) and is_lean(json))
 
 
 def together(*events: Event) -> Deltas:

@@ -5,7 +5,7 @@ else is. Importing it starts nothing and pulls in no server, framework or SDK.
 """
 
 from finalstop.core.endings import EndReason, Party, Refusal
-from finalstop.core.events import Entry, Event
+from finalstop.core.events import Deltas, Entry, Event
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended, Receipt, Timings, Usage, UsageStatus
 from finalstop.guarded import StreamError, guard
@@ -21,6 +21,7 @@ from finalstop.upstream.contract import UpstreamRequest
 __version__ = "0.1.0"
 
 __all__ = [
+    "Deltas",
     "EndReason",
     "Ended",
     "Entry",

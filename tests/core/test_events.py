@@ -9,6 +9,7 @@ import pytest
 
 from finalstop.core.events import (
     KNOWN_TYPES,
+    LEAN_NESTING_MAX,
     Block,
     BlockDelta,
     BlockStart,
@@ -27,6 +28,8 @@ from finalstop.core.events import (
     UpstreamError,
     UsageView,
     delta_of,
+    is_lean,
+    together,
 )
 from tests import builders as b
 
@@ -102,11 +105,6 @@ def test_facts_are_frozen(view):
         view.type = "other"
 
 
-@pytest.mark.parametrize(("epoch", "seq", "id_"), [(1, 1, "1-1"), (3, 1207, "3-1207")])
-def test_an_entry_id_is_its_epoch_and_its_sequence_number(epoch, seq, id_):
-    assert Entry(epoch, seq, b.ping()).id == id_
-
-
 def test_an_event_is_the_same_fact_when_its_parts_are():
     assert Event("ping", Ping(), b'{"type":"ping"}') == b.ping()
     assert Event("ping", Ping(), b'{"type": "ping"}') != b.ping()
@@ -119,17 +117,46 @@ def test_what_is_lean_is_had_again_from_its_json(text):
     assert delta_of(delta.json) == delta
 
 
+def nested(depth: int) -> Event:
+    inner: list[object] = []
+    for _ in range(depth):
+        inner = [inner]
+    return b.event({"type": "content_block_delta", "index": 0, "delta": {"type": "x"}, "y": inner})
+
+
+WORD, TOKEN = b.text_delta("The sea "), b.thinking_delta("hm", 1)
+PING, LONG, DEEP = b.ping(), b.text_delta("x" * 9_000), nested(LEAN_NESTING_MAX)
+
+
+@pytest.mark.parametrize("event", [nested(LEAN_NESTING_MAX - 3), LONG])
+def test_a_delta_is_lean_up_to_a_depth_that_can_be_read_from_anywhere(event):
+    assert event.lean
+    assert not DEEP.lean
+    assert not is_lean(event.json + b"\n")
+
+
 def test_deltas_are_their_events_in_order():
-    events = [b.text_delta("The sea "), b.thinking_delta("hm", 1), b.text_delta("is né")]
-    together = b.together(*events)
-    assert together.events() == events
-    assert together.size_bytes == sum(len(event.json) for event in events)
+    events = [WORD, TOKEN, b.text_delta("is né")]
+    assert b.together(*events).events() == events
+
+
+@pytest.mark.parametrize(
+    ("events", "facts"),
+    [
+        ([], []),
+        ([PING], [PING]),
+        ([WORD], [b.together(WORD)]),
+        ([WORD, TOKEN, WORD], [b.together(WORD, TOKEN, WORD)]),
+        ([PING, PING, WORD, WORD], [PING, PING, b.together(WORD, WORD)]),
+        ([WORD, LONG, DEEP, WORD, PING], [b.together(WORD, LONG), DEEP, b.together(WORD), PING]),
+    ],
+)
+def test_events_come_together_where_they_are_lean(events, facts):
+    assert together(events) == facts
 
 
 def test_an_entry_of_deltas_stands_under_the_number_of_its_first():
     hi = b.text_delta("Hi")
-    assert [Entry(1, 7, it).last for it in (hi, b.together(hi), b.together(hi, hi, hi))] == [
-        7,
-        7,
-        9,
-    ]
+    assert Entry(1, 7, hi).last == 7
+    assert Entry(1, 7, b.together(hi)).last == 7
+    assert Entry(1, 7, b.together(hi, hi, hi)).last == 9

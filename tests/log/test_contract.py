@@ -99,7 +99,7 @@ async def test_a_terminal_event_is_kept_with_its_receipt(log):
     await told(log, "s1", [terminal])
     [entry] = await everything(log, "s1")
     assert entry.event == terminal
-    assert entry.id == f"{entry.epoch}-1"
+    assert (entry.seq, entry.last) == (1, 1)
 
 
 async def test_batches_appended_back_to_back_are_told_in_order(log):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import tracemalloc
 import weakref
+from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
 
-from finalstop.core.events import Event
+from finalstop.core.events import Entry, Event
 from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.log.contract import LogFullError, UnknownStreamError
 from finalstop.log.memory import (
@@ -155,6 +156,22 @@ async def test_a_delta_that_its_json_alone_does_not_give_again_is_kept_as_it_was
     kept = await log.read("s1", 0, bytes_max=1 << 20)
     assert [entry.event for entry in kept] == [odd, b.text_delta("word")]
     assert [isinstance(it.event, Event) and it.event.lean for it in kept] == [False, True]
+
+
+async def test_what_is_nested_deep_is_read_also_from_further_down_the_stack():
+    log = opened("s1")
+    inner = b"[" * 900 + b"]" * 900
+    deep = b'{"type":"content_block_delta","index":0,"delta":{"type":"x"},"y":' + inner + b"}"
+    event = decode_event(Frame("", deep, "", malformed=False))
+    assert isinstance(event, Event)
+    log.append("s1", [event])
+
+    async def read_from(frames: int) -> Sequence[Entry]:
+        if frames:
+            return await read_from(frames - 1)
+        return await log.read("s1", 0, bytes_max=1 << 20)
+
+    assert [entry.event for entry in await read_from(200)] == [event]
 
 
 def test_dropping_every_stream_brings_the_books_to_zero():

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from msgspec.structs import replace
 
 from finalstop.core.endings import EndReason
-from finalstop.core.events import BlockDelta, BlockStart, BlockStop, Deltas, Entry, Event
+from finalstop.core.events import BlockDelta, BlockStart, BlockStop, Deltas, Entry, Event, is_lean
 from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.limits import DEFAULTS
 from finalstop.core.receipt import Ended
@@ -79,7 +79,7 @@ def ended_in(log: Sequence[Entry]) -> Ended:
 def joined(event: Event) -> Event:
     """The event as SSE can carry it: every line end in its JSON is LF."""
     json = event.json.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return replace(event, json=json)
+    return replace(event, json=json, lean=event.lean and is_lean(json))
 
 
 def text_in(event: Event) -> str:
@@ -119,7 +119,8 @@ ENDS = [None, EndReason.STOPPED, EndReason.IDLE_TIMEOUT, EndReason.DRAINING]
 def spaced(event: Event, indent: int, line_end: bytes) -> Event:
     """The same event as a provider may write it: over several lines, ended as it likes."""
     json = msgspec.json.format(event.json, indent=indent) if indent else event.json
-    return replace(event, json=json.replace(b"\n", line_end))
+    json = json.replace(b"\n", line_end)
+    return replace(event, json=json, lean=event.lean and is_lean(json))
 
 
 class Views(RuleBasedStateMachine):

@@ -125,7 +125,7 @@ def test_a_complete_stream_ends_with_end_and_its_receipt():
     [last] = frames_of(TextEncoder().encode(entry))
     said = decode_json(last.data)
     receipt = decode_json(ended_of(entry).receipt.to_json())
-    assert (last.event, last.id) == ("", entry.id)
+    assert (last.event, last.id) == ("", f"{entry.epoch}-{entry.seq}")
     assert said == {"event": "end", **receipt}
     assert list(said) == ["event", *receipt]
     assert said["reason"] == "complete"

@@ -1,8 +1,8 @@
 """What a stream is made of: events that carry their own bytes.
 
 Two unions keep the one door out narrow. A decoder may only produce an `Event`, whose payload is
-one of the `Payload` views below, or `Deltas`, which are several. A log may only hold an `Entry`,
-whose event is one of these or an `Ended`. Nobody but the lifecycle turns one into the other.
+one of the `Payload` views below, or `Deltas`, which are a run of them. A log may only hold an
+`Entry`, whose event is one of these or an `Ended`. Nobody but the lifecycle makes an `Ended`.
 
 The views are small on purpose: they hold what a relay needs to decide something. What the upstream
 sent beyond that is not lost, because an event keeps its JSON exactly as it came, and pass-through
@@ -15,7 +15,10 @@ time; they arrive here as `Unknown`, or as a `Block` or `Delta` with an unfamili
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, final
+from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from msgspec import Struct
 from msgspec.json import Decoder
@@ -148,6 +151,11 @@ KNOWN_TYPES: Final = frozenset(
 )
 
 
+# What nests deeper is not lean: it might be too deep to be read again, from further down the stack.
+# Python goes four times as deep; JSON of twice as many bytes goes no deeper, and is not looked at.
+LEAN_NESTING_MAX: Final = 256
+SHORT_BYTES: Final = 2 * LEAN_NESTING_MAX
+
 view_of: Final = Decoder(Known).decode
 """The view of an event's JSON, in one look. Raises what msgspec raises, for odd JSON too."""
 
@@ -160,14 +168,21 @@ class Event(Struct, frozen=True, gc=False):
         payload: the typed view, from one decode.
         json: the JSON exactly as it came (UTF-8; may hold line ends, which the SSE encoder
             splits again).
-        lean: a delta whose JSON alone gives it again, through `delta_of`: who keeps many events
-            need not keep its view.
+        lean: a delta whose JSON alone gives it again, through `delta_of`: of one line, and not
+            nested deep. Who keeps many events need not keep its view.
     """
 
     type: str
     payload: Payload
     json: bytes
     lean: bool = False
+
+
+def is_lean(json: bytes) -> bool:
+    """Whether the delta of this JSON is lean."""
+    if b"\n" in json:
+        return False
+    return len(json) <= SHORT_BYTES or json.count(b"[") + json.count(b"{") <= LEAN_NESTING_MAX
 
 
 def delta_of(json: bytes) -> Event:
@@ -177,14 +192,14 @@ def delta_of(json: bytes) -> Event:
 
 @final
 class Deltas(Struct, frozen=True, gc=False):
-    """Deltas that came in one read with nothing between them: as many events, taken as one.
+    """Lean deltas that came in one read with nothing between them: one or more events, as one.
 
     Nearly all of every answer is these. Their number does not show in what is done for them: they
     are judged, kept and told of together, and each has its own sequence number all the same.
 
     Args:
         views: the typed view of each.
-        jsons: the JSON of each, of one line, exactly as it came.
+        jsons: the JSON of each, exactly as it came.
         size_bytes: of all the JSON.
     """
 
@@ -198,10 +213,27 @@ class Deltas(Struct, frozen=True, gc=False):
         return [Event("content_block_delta", view, json, lean=True) for view, json in pairs]
 
 
-class Entry(Struct, frozen=True, gc=False):
-    """An event that a log has accepted, under its dense sequence number (the first is 1).
+def together(events: Iterable[Event]) -> list[Event | Deltas]:
+    """The same events in the same order, each run of lean ones as `Deltas`."""
+    facts: list[Event | Deltas] = []
+    for is_lean, run in groupby(events, attrgetter("lean")):
+        if is_lean:
+            facts.append(_deltas_of(list(run)))
+        else:
+            facts += run
+    return facts
 
-    Deltas stand under the number of their first.
+
+def _deltas_of(run: list[Event]) -> Deltas:
+    jsons = [event.json for event in run]
+    views = [cast("BlockDelta", event.payload) for event in run]
+    return Deltas(views, jsons, sum(map(len, jsons)))
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """What a log has accepted, under its dense sequence number (the first is 1).
+
+    `Deltas` stand under the number of their first event.
     """
 
     epoch: int
@@ -213,8 +245,3 @@ class Entry(Struct, frozen=True, gc=False):
         """The number of the last event in it."""
         event = self.event
         return self.seq + len(event.jsons) - 1 if type(event) is Deltas else self.seq
-
-    @property
-    def id(self) -> str:
-        """The entry id, `<epoch>-<seq>`: the SSE `id:` and the cursor a viewer resumes from."""
-        return f"{self.epoch}-{self.seq}"

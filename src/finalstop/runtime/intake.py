@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from finalstop.core.endings import EndReason
-from finalstop.core.events import Event
+from finalstop.core.events import Event, together
 from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.runtime.producer import Producer
 from finalstop.upstream.contract import Call, ResponseHead, Upstream, UpstreamRequest
@@ -129,7 +129,8 @@ class SSEIntake:
                     invalid = event.detail
                     break
                 events.append(event)
-            producer.receive(events)  # also none at all: bytes show that the upstream lives
+            # Also none at all: bytes show that the upstream lives.
+            producer.receive(together(events))
             invalid = invalid or decoder.failure or ""
             if invalid and producer.ended is None:
                 producer.end(EndReason.UPSTREAM_INVALID, invalid)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from finalstop.core.endings import EndReason
-from finalstop.core.events import Event
+from finalstop.core.events import Deltas, Event
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended, Receipt
 from finalstop.log.contract import Log
@@ -130,9 +130,10 @@ class Stream:
         cursor = 0
         while batch := await self._log.read(self.id, cursor, bytes_max=SLICE_BYTES):
             for entry in batch:
+                assert not isinstance(entry.event, Deltas), "read gives each event alone"
                 if isinstance(entry.event, Event):
                     accumulator.add(entry.event)
-            cursor = batch[-1].seq
+            cursor = batch[-1].last
             await asyncio.sleep(0)  # a long answer must not hold everybody else up
         return accumulator.message(), accumulator.unknown
 
@@ -203,7 +204,7 @@ class Stream:
 
         Args:
             format: a wire format: "anthropic" or "text".
-            after: the cursor: the sequence number of the last entry already seen; 0 for none.
+            after: the cursor: the sequence number of the last event already seen; 0 for none.
 
         Raises:
             ValueError: no such format, or `after` is negative.

@@ -74,7 +74,7 @@ class Viewer:
         log: where to read.
         encoder: the wire format; an encoder may hold state, so it is this viewer's own.
         outlet: where to write.
-        after: the cursor: the sequence number of the last entry this client has, 0 for none.
+        after: the cursor: the sequence number of the last event this client has, 0 for none.
         limits: the bounds to keep.
         clock: monotonic seconds.
     """

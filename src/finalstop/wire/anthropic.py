@@ -32,6 +32,7 @@ from finalstop.core.events import (
     Ping,
     Unknown,
     UpstreamError,
+    is_lean,
     view_of,
 )
 from finalstop.core.receipt import Ended
@@ -61,7 +62,7 @@ class AnthropicEncoder:
     keep_alive: Final = encode_frame(b'{"type": "ping"}', event="ping")
 
     def encode(self, entry: Entry) -> bytes:
-        """Return the frame of one entry, ready to be written."""
+        """Return the frames of an entry, ready to be written."""
         event = entry.event
         if type(event) is Deltas:
             return encode_run(event.jsons, "content_block_delta", entry.epoch, entry.seq)
@@ -101,8 +102,9 @@ def error_body(ended: Ended) -> bytes:
 def decode_deltas(chunk: bytes) -> Deltas | None:
     """Return the deltas that a chunk of whole events consists of; None if it holds anything else.
 
-    Nearly every chunk of a stream is such a one, and needs no frames. Of all others, and of all
-    that is not as plain as the API itself writes it, `decode_event` says what it is.
+    Nearly every chunk of a stream is such a one, and needs no frames. It must begin where an event
+    begins (`SSEDecoder.would_begin`). Of all others, and of all that is not as plain as the API
+    itself writes it, the decoder and `decode_event` say what it is.
     """
     size = len(_DELTA_HEAD)
     if chunk[:size] != _DELTA_HEAD or chunk[-2:] != b"\n\n" or _CR in chunk:
@@ -114,7 +116,7 @@ def decode_deltas(chunk: bytes) -> Deltas | None:
             chunk.decode()
         for json in jsons:
             view = view_of(json)
-            if type(view) is not BlockDelta or _LF in json:
+            if type(view) is not BlockDelta or not is_lean(json):
                 return None
             views.append(view)
     except UNREADABLE:
@@ -141,8 +143,8 @@ def decode_event(frame: Frame) -> Event | Malformed:
             payload = view_of(frame.data)
         except UNREADABLE:
             return _decode_odd(frame)
-        kind = type(payload)
-        return Event(_TYPE_OF[kind], payload, frame.data, kind is BlockDelta)
+        kind, json = type(payload), frame.data
+        return Event(_TYPE_OF[kind], payload, json, kind is BlockDelta and is_lean(json))
     return Malformed("The data is not valid UTF-8.")
 
 

@@ -33,7 +33,9 @@ class Encoder(Protocol):
     def encode(self, entry: Entry) -> bytes:
         """Return the bytes of an entry; b"" where the format has no word for it.
 
-        Call it once per entry, in order. An `Ended` yields the last bytes of the body.
+        Call it once per entry, in order. `Deltas` are several events, numbered from the entry's
+        `seq` on: where a format carries ids, each has its own. An `Ended` yields the last bytes of
+        the body.
         """
 
 

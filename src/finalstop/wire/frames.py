@@ -53,7 +53,7 @@ def encode_numbered(data: bytes, event: str, epoch: int, seq: int) -> bytes:
 
 
 def encode_run(datas: Sequence[bytes], event: str, epoch: int, first: int) -> bytes:
-    """Return the frames of several entries, numbered from `first`; each data is one line.
+    """Return the frames of several events, numbered from `first`; each data is one line.
 
     Raises:
         ValueError: as `encode_frame`.

@@ -125,8 +125,8 @@ class SSEDecoder:
     def would_begin(self, chunk: bytes) -> bool:
         """Whether `chunk` begins between two events, and no event in it can be too long.
 
-        Who knows what such a chunk holds, and that it holds whole events alone and neither an `id`
-        nor a `retry`, need not feed it.
+        Who knows that such a chunk holds whole events alone, and no `id` and no `retry`, need not
+        feed it: the decoder would be as it was.
         """
         return self._at_block_start and len(chunk) <= self._event_bytes_max
 

@@ -47,7 +47,7 @@ class TextEncoder:
     keep_alive: Final = encode_comment("keep-alive")
 
     def encode(self, entry: Entry) -> bytes:
-        """Return the frame of one entry, ready to be written; b"" for an entry without text."""
+        """Return the frames of an entry, ready to be written; b"" for one without text."""
         event = entry.event
         if type(event) is Deltas:
             numbered = enumerate(event.views, entry.seq)

@@ -23,7 +23,7 @@ from finalstop.runtime.head import view_head
 from finalstop.runtime.intake import UpstreamSource
 from finalstop.runtime.stream import Stream
 from finalstop.upstream.contract import UpstreamRequest
-from finalstop.wire.formats import encoder_for
+from finalstop.wire.formats import Encoder, encoder_for
 
 log = structlog.get_logger("finalstop.gateway")
 
@@ -35,13 +35,13 @@ async def messages(request: web.Request) -> web.StreamResponse:
     body, fields = await read_fields(request, front.limits)
     if boolean(fields, "stream", default=False):
         stream = _open(front, request, admission, body, attempts=front.limits.attempts_sdk)
-        del body, fields  # a prompt may be large, and the answer long in coming
+        del admission, body, fields  # a prompt may be large, and the answer long in coming
         return await _stream(front, request, stream, "anthropic")
     if front.settings.nonstream_passthrough:
         return await pass_through(front, request, admission, body)
     whole = streaming_body(fields)
     stream = _open(front, request, admission, whole, attempts=front.limits.attempts_sdk)
-    del body, fields, whole
+    del admission, body, fields, whole
     return await _whole(stream)
 
 
@@ -56,7 +56,7 @@ async def stream_claude(request: web.Request) -> web.StreamResponse:
     )
     body = streaming_body(full)
     stream = _open(front, request, admission, body, attempts=front.limits.attempts_own)
-    del body, fields, full
+    del admission, body, fields, full
     return await _stream(front, request, stream, "text")
 
 
@@ -95,8 +95,7 @@ async def _view(
     front: Front, request: web.Request, stream: Stream, wire_format: str
 ) -> web.StreamResponse:
     encoder = encoder_for(wire_format)
-    headers = {**view_head(stream, encoder).headers, "link": receipt_link(stream)}
-    response = web.StreamResponse(headers=headers)
+    response = _response_of(stream, encoder)
     if request.version < HttpVersion11:
         response.force_close()
         log.warning("http_1_0_client", stream=stream.id, why="the body ends with the connection")
@@ -115,6 +114,12 @@ async def _view(
         outlet.abort()
         raise
     return response
+
+
+def _response_of(stream: Stream, encoder: Encoder) -> web.StreamResponse:
+    # Beside the view and not in it, which would keep the headers twice while the answer streams.
+    head = view_head(stream, encoder)
+    return web.StreamResponse(headers={**head.headers, "link": receipt_link(stream)})
 
 
 async def _whole(stream: Stream) -> web.Response:

@@ -58,7 +58,7 @@ class DirectUpstream:
         self._ssl_context: Final = ssl_context
         self._connections_max: Final = connections_max
         self._keepalive_s: Final = keepalive_s
-        self._calls: Final[set[DirectCall]] = set()
+        self._calls: Final[dict[asyncio.Task[None], DirectCall]] = {}
         self._well: DirectWell | None = None
         self._closed = False
 
@@ -75,8 +75,8 @@ class DirectUpstream:
             raise RuntimeError("the upstream is closed: call() came after close()")
         ask = self._ask(request)
         call = DirectCall(self._open_well(), ask, sink, attempts=attempts, retry_until=retry_until)
-        self._calls.add(call)
-        call.task.add_done_callback(lambda task: self._ended(call, task))
+        self._calls[call.task] = call
+        call.task.add_done_callback(self._ended)
         return call
 
     async def fetch(self, request: UpstreamRequest, *, timeout_s: float) -> Response:
@@ -93,8 +93,8 @@ class DirectUpstream:
     async def close(self) -> None:
         """Tear down every call and what is kept; idempotent. Sinks hear nothing of it."""
         self._closed = True
-        tasks = [call.task for call in self._calls]
-        for call in tuple(self._calls):
+        tasks = tuple(self._calls)
+        for call in tuple(self._calls.values()):
             call.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_S)
@@ -103,8 +103,8 @@ class DirectUpstream:
             self._well = None
             await asyncio.sleep(0)  # what is aborted is closed in the loop's next turn
 
-    def _ended(self, call: DirectCall, task: asyncio.Task[None]) -> None:
-        self._calls.discard(call)
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._calls[task]
         report_broken(task)
 
     def _open_well(self) -> DirectWell:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Protocol
 
@@ -149,25 +149,26 @@ class Stream:
         """How many are here."""
         return self._here
 
-    @contextmanager
-    def presence(self) -> Iterator[None]:
+    def presence(self) -> Presence:
         """Be here, as one who waits for this stream; leaving last may end it `abandoned`.
 
         Raises:
-            TooManyViewersError: `max_viewers` are here.
+            TooManyViewersError: on entering: `max_viewers` are here.
         """
+        return Presence(self)
+
+    def _come(self) -> None:
         if self._here >= self._limits.max_viewers:
             msg = f"the stream has max_viewers={self._limits.max_viewers} already"
             raise TooManyViewersError(msg)
         self._here += 1
-        try:
-            yield
-        finally:
-            self._here -= 1
-            if not self._here:
-                self._alone_since = self._clock()
-                self.wake_at = 0.0
-                self._producer.post(self._abandon_if_due)
+
+    def _go(self) -> None:
+        self._here -= 1
+        if not self._here:
+            self._alone_since = self._clock()
+            self.wake_at = 0.0
+            self._producer.post(self._abandon_if_due)
 
     async def view(self, encoder: Encoder, outlet: Outlet, *, after: int = 0) -> None:
         """Write the stream to `outlet`, after the cursor, up to and including its terminal event.
@@ -300,3 +301,23 @@ class Stream:
             call.release()
         else:
             call.cancel()
+
+
+class Presence:
+    """Somebody's being here, as a context. Made by `Stream.presence`.
+
+    One is held for as long as a stream is read: a generator's frame would be ten times its size.
+    """
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> None:
+        """Come."""
+        self._stream._come()  # noqa: SLF001 - one thing in two classes
+
+    def __exit__(self, *_error: object) -> None:
+        """Go."""
+        self._stream._go()  # noqa: SLF001 - as above

@@ -128,7 +128,9 @@ class Viewer:
         try:
             while not self.done:
                 await self._catch_up()
-                await self._stay_caught_up()
+                if self._stays_caught_up():
+                    await self._news.heard()
+                self._raise_if_broken()
             if self._outlet.backlog:
                 await self._outlet.flush()
                 self._raise_if_broken()
@@ -177,12 +179,10 @@ class Viewer:
             await asyncio.sleep(0)  # many slices in a row must not hold everybody else up
             await self._drain()
 
-    async def _stay_caught_up(self) -> None:
+    def _stays_caught_up(self) -> bool:
         # A log that answers later may have told of more since it was read.
-        if not self.done and not self._news.rings:
-            self._caught_up = True
-            await self._news.heard()
-        self._raise_if_broken()
+        self._caught_up = not self.done and not self._news.rings
+        return self._caught_up
 
     async def _drain(self) -> None:
         await self._outlet.drain()

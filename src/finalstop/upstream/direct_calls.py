@@ -265,10 +265,15 @@ class DirectCall:
             self._leave()
 
     async def _answered(self) -> Answer:
-        """What is to be told, after the allowed attempts."""
+        """What is to be told, after the allowed attempts.
+
+        That a kept connection was already dead does not count as one.
+        """
         attempt = 1
         while True:
-            answer = await self._attempt()
+            answer = await self._request(fresh=False)
+            if isinstance(answer, Failure) and answer.unread and self._is_reused:
+                answer = await self._request(fresh=True)
             if answer is None:
                 return None
             delay_s = decide(
@@ -284,13 +289,6 @@ class DirectCall:
             self._leave()
             await asyncio.sleep(delay_s)
             attempt += 1
-
-    async def _attempt(self) -> Answer:
-        """One attempt, where a kept connection that was already dead does not count as one."""
-        answer = await self._request(fresh=False)
-        if isinstance(answer, Failure) and answer.unread and self._is_reused:
-            answer = await self._request(fresh=True)
-        return answer
 
     async def _request(self, *, fresh: bool) -> Answer:
         self._refusal = None

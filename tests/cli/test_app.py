@@ -206,22 +206,41 @@ def test_a_missing_module_of_our_own_is_a_bug_and_shown_as_one(monkeypatch):
 
 
 HEAVY = ("aiohttp", "uvloop", "pydantic_settings", "structlog")
-LOADED_BY_HELP = """
+LOADED_BY = """
 import atexit, sys
 atexit.register(lambda: print("loaded:", *sys.modules))
-sys.argv = ["finalstop", "--help"]
 import finalstop.cli
 finalstop.cli.main()
 """
 
 
+def loaded_by(*arguments: str, status: int = 0) -> set[str]:
+    """The modules that are loaded when a command ends."""
+    command = [sys.executable, "-c", LOADED_BY, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == status, done.stderr
+    return set(done.stdout.rpartition("loaded:")[2].split())
+
+
 @pytest.mark.slow
 def test_help_loads_no_server():
-    command = [sys.executable, "-c", LOADED_BY_HELP]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
-    loaded = done.stdout.rpartition("loaded:")[2].split()
+    loaded = loaded_by("--help")
     assert "typer" in loaded
-    assert not set(HEAVY) & set(loaded)
+    assert not set(HEAVY) & loaded
+
+
+# What a gateway that asks the API does without: each would make its start longer.
+NOT_SERVED = ("finalstop.doctor.visit", "finalstop.simulator")
+
+
+@pytest.mark.slow
+def test_serving_loads_nothing_that_a_stream_does_not_need():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        given = ("--port", port, "--upstream", "https://api.test", "--set", "log_format=json")
+        loaded = loaded_by("serve", *given, status=1)  # all is loaded before it cannot listen
+    assert {"aiohttp", "finalstop.gateway.serve"} <= loaded
+    assert not set(NOT_SERVED) & loaded
 
 
 @pytest.mark.slow

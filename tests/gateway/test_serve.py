@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 
 import pytest
 
@@ -168,6 +169,27 @@ async def test_a_stream_leaves_nothing_to_the_collector_of_cycles(spec):
             assert gc.collect() < 5
         finally:
             gc.enable()
+
+
+# What carries a request, and is done with once it is sent.
+SENT = {"Admission", "Credential", "DirectAsk", "UpstreamRequest", "UpstreamSource"}
+
+
+def sent_and_kept():
+    return Counter(name for it in gc.get_objects() if (name := type(it).__name__) in SENT)
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/stream-claude"])
+async def test_an_open_stream_keeps_nothing_of_what_was_asked(path):
+    body = json.dumps(ASK | {"stream": True}).encode()
+    async with served() as gateway:
+        before = sent_and_kept()
+        reader, writer = await connect(gateway.url)
+        writer.write(request("POST", path, body, "x-simulator: stall@mid-text"))
+        await reader.readuntil(b"\r\n\r\n")  # the head: the answer streams
+        assert gateway.relay.live
+        assert sent_and_kept() == before
+        writer.transport.abort()
 
 
 def free_port():

@@ -31,15 +31,15 @@ LOGS: Final[Sequence[Planting]] = (
     Planting(
         "write before the append",
         "log/memory.py",
-        "record.kept += kept\n        record.tell(accepted)",
-        "record.tell(accepted)\n        record.kept += kept",
+        "record.keep(kept)\n        record.tell(accepted)",
+        "record.tell(accepted)\n        record.keep(kept)",
         MEMORY,
     ),
     Planting(
         "drop the last event of a replay",
         "log/memory.py",
-        "EPOCH, seq, event))\n        return entries",
-        "EPOCH, seq, event))\n        return entries[:-1] or entries",
+        "                break\n        return entries",
+        "                break\n        return entries[:-1] or entries",
         MEMORY,
     ),
     Planting(

@@ -16,6 +16,8 @@ from finalstop.log.contract import LogFullError, UnknownStreamError
 from finalstop.log.memory import (
     EVENT_OVERHEAD_BYTES,
     LEAN_OVERHEAD_BYTES,
+    PAGE_BYTES_MAX,
+    PAGE_EVENTS,
     STREAM_OVERHEAD_BYTES,
     MemoryLog,
 )
@@ -172,6 +174,46 @@ async def test_what_is_nested_deep_is_read_also_from_further_down_the_stack():
         return await log.read("s1", 0, bytes_max=1 << 20)
 
     assert [entry.event for entry in await read_from(200)] == [event]
+
+
+LONG = b.text_delta("x" * (PAGE_BYTES_MAX // PAGE_EVENTS))
+WORDS = deltas(PAGE_EVENTS - 1)
+PAGED = {
+    "less than a page": WORDS,
+    "one page of words": deltas(PAGE_EVENTS),
+    "pages of words and a rest": deltas(5 * PAGE_EVENTS + 3),
+    "something else among words": [*WORDS, b.block_stop(), *deltas(2 * PAGE_EVENTS), b.ping()],
+    "words too long for lines": [LONG] * (3 * PAGE_EVENTS),
+    "as much as lines may be": [*deltas(PAGE_EVENTS), *WORDS, b.text_delta("é" * 1000)],
+}
+
+
+@pytest.mark.parametrize("events", PAGED.values(), ids=PAGED)
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
+async def test_a_page_is_read_from_anywhere_and_however_it_was_filled(events, at_once):
+    log = opened("s1")
+    for start in range(0, len(events), at_once):
+        log.append("s1", [*events[start : start + at_once]])
+    for after in range(len(events) + 1):
+        whole = await log.read("s1", after, bytes_max=1 << 40)
+        assert [entry.event for entry in whole] == events[after:]
+        assert [entry.seq for entry in whole] == [*range(after + 1, len(events) + 1)]
+        assert await log.read("s1", after, bytes_max=1) == whole[:1]
+    assert await log.read("s1", len(events) + PAGE_EVENTS, bytes_max=1) == []
+
+
+def test_words_of_a_whole_page_take_little_beside_their_json():
+    log, words = opened("s1"), deltas(100 * PAGE_EVENTS)
+    json_bytes = sum(len(word.json) for word in words)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for word in words:
+            log.append("s1", [replace(word, json=bytes(bytearray(word.json)))])
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < json_bytes + 8 * len(words)
 
 
 def test_dropping_every_stream_brings_the_books_to_zero():

@@ -1,7 +1,8 @@
 """The memory log: events in a list, followers told before `append` returns.
 
-An event's place in the list is its sequence number. Of a delta, which nearly every event is, only
-the JSON is kept: its view is three times as large, and a reader that comes late can have it again.
+An event's place is its sequence number. Of a delta, which nearly every event is, only the JSON is
+kept: its view is three times as large, and a reader that comes late can have it again. The list is
+cut into pages; one that holds nothing but short deltas is their JSON as one text of so many lines.
 
 What it loses: everything, when the process dies; its viewers' connections are cut with it.
 """
@@ -9,8 +10,9 @@ What it loses: everything, when the process dies; its viewers' connections are c
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 from finalstop.core.events import BlockDelta, Deltas, Entry, Event, Payload, delta_of
@@ -18,8 +20,13 @@ from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended
 from finalstop.log.contract import Follower, LogFullError, OnRefused, UnknownStreamError
 
-# An event as it is kept: a lean one as its JSON.
+# An event as it is kept: a lean one as its JSON, which is one line.
 Kept = Event | Ended | bytes
+# So many events in a row: as they are kept, or as lines.
+Page = Sequence[Kept] | bytes
+PAGE_EVENTS: Final = 16
+# A larger page is not made lines of: a reader that takes one of them would have to cut them all.
+PAGE_BYTES_MAX: Final = 16 * 1024
 
 # An epoch tells two histories of one stream apart. A memory log has only ever one.
 EPOCH: Final = 1
@@ -28,7 +35,8 @@ EPOCH: Final = 1
 # tracemalloc over decoded events of a word: 300 to 390, rounded up.
 EVENT_OVERHEAD_BYTES: Final = 512
 
-# What a lean event costs beside its JSON: the head of the bytes, their padding, a place in a list.
+# What a lean event costs beside its JSON until it is a line of its page: the head of the bytes,
+# their padding, a place in a list.
 LEAN_OVERHEAD_BYTES: Final = 64
 
 # JSON up to this long has a view that fits the overhead above. Beyond it the view's own strings
@@ -71,7 +79,7 @@ class MemoryLog:
         """Accept `batch` and tell the followers, before returning."""
         record = self._records[stream]
         assert not record.sealed
-        seq = len(record.kept) + 1
+        seq = record.last + 1
         size = 0
         kept: list[Kept] = []
         accepted: list[Entry] = []
@@ -91,12 +99,12 @@ class MemoryLog:
                 kept.append(event)
         ends = isinstance(event, Ended)
         if self._bytes + size > self._bytes_max and not ends:
-            record.on_refused(len(record.kept), f"log_bytes_total={self._bytes_max} is reached")
+            record.on_refused(record.last, f"log_bytes_total={self._bytes_max} is reached")
             return
         self._bytes += size
         record.size_bytes += size
         record.sealed = ends
-        record.kept += kept
+        record.keep(kept)
         record.tell(accepted)
 
     def follow(self, stream: str, follower: Follower) -> Callable[[], None]:
@@ -107,15 +115,15 @@ class MemoryLog:
 
     async def read(self, stream: str, after: int, *, bytes_max: int) -> Sequence[Entry]:
         """The entries with `seq > after`, oldest first. Answers at once."""
-        all_kept = self._record(stream).kept
         entries: list[Entry] = []
         seq, size = after, 0
-        while seq < len(all_kept) and size < bytes_max:
-            kept = all_kept[seq]
+        for kept in self._record(stream).since(after):
             event = delta_of(kept) if isinstance(kept, bytes) else kept
             seq += 1
             size += _size_of(event)
             entries.append(Entry(EPOCH, seq, event))
+            if size >= bytes_max:
+                break
         return entries
 
     def drop(self, stream: str) -> None:
@@ -135,15 +143,38 @@ class MemoryLog:
 class _Record:
     """One stream's entries and followers."""
 
-    __slots__ = ("followers", "kept", "on_refused", "sealed", "size_bytes")
+    __slots__ = ("followers", "newest", "on_refused", "pages", "sealed", "size_bytes")
 
     def __init__(self, on_refused: OnRefused) -> None:
-        self.kept: list[Kept] = []
+        self.pages: list[Page] = []
+        # What is not a whole page yet.
+        self.newest: list[Kept] = []
         # A tuple, replaced and never changed: a follower may leave while others are being told.
         self.followers: tuple[Follower, ...] = ()
         self.on_refused = on_refused
         self.sealed = False
         self.size_bytes = STREAM_OVERHEAD_BYTES
+
+    @property
+    def last(self) -> int:
+        """The sequence number of the newest event."""
+        return len(self.pages) * PAGE_EVENTS + len(self.newest)
+
+    def keep(self, kept: Sequence[Kept]) -> None:
+        newest = self.newest
+        newest += kept
+        while len(newest) >= PAGE_EVENTS:
+            self.pages.append(_page_of(newest[:PAGE_EVENTS]))
+            del newest[:PAGE_EVENTS]
+
+    def since(self, after: int) -> Iterator[Kept]:
+        """What follows `after`, oldest first."""
+        number, place = divmod(after, PAGE_EVENTS)
+        for page in islice(self.pages, number, None):
+            yield from islice(page.split(b"\n") if isinstance(page, bytes) else page, place, None)
+            place = 0
+        if number <= len(self.pages):
+            yield from islice(self.newest, place, None)
 
     def tell(self, accepted: Sequence[Entry]) -> None:
         for follower in self.followers:
@@ -156,6 +187,12 @@ class _Record:
 
     def forget(self, follower: Follower) -> None:
         self.followers = tuple(other for other in self.followers if other is not follower)
+
+
+def _page_of(events: list[Kept]) -> Page:
+    lines = [it for it in events if isinstance(it, bytes)]
+    is_lines = len(lines) == len(events) and sum(map(len, lines)) <= PAGE_BYTES_MAX
+    return b"\n".join(lines) if is_lines else tuple(events)
 
 
 def _size_of(event: Event | Ended) -> int:

@@ -59,7 +59,7 @@ LOGS: Final[Sequence[Planting]] = (
     Planting(
         "leave who waits for the end waiting when the log breaks",
         "runtime/producer.py",
-        "            if isinstance(batch[-1], Ended):\n                self._tell_ended(batch[-1])",
+        "            if type(batch[-1]) is Ended:\n                self._tell_ended(batch[-1])",
         "            pass",
         PRODUCER,
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import msgspec
 from msgspec import Struct
@@ -111,6 +111,7 @@ class Receipt(Struct, frozen=True):
         return msgspec.json.encode(self)
 
 
+@final
 class Ended(Struct, frozen=True):
     """The terminal event: the last entry of every log, built in one place (`Lifecycle`).
 

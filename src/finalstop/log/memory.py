@@ -97,7 +97,7 @@ class MemoryLog:
             else:
                 size += _size_of(event)
                 kept.append(event)
-        ends = isinstance(event, Ended)
+        ends = type(event) is Ended
         if self._bytes + size > self._bytes_max and not ends:
             record.on_refused(record.last, f"log_bytes_total={self._bytes_max} is reached")
             return
@@ -143,9 +143,11 @@ class MemoryLog:
 class _Record:
     """One stream's entries and followers."""
 
-    __slots__ = ("followers", "newest", "on_refused", "pages", "sealed", "size_bytes")
+    __slots__ = ("followers", "last", "newest", "on_refused", "pages", "sealed", "size_bytes")
 
     def __init__(self, on_refused: OnRefused) -> None:
+        # The sequence number of the newest event.
+        self.last = 0
         self.pages: list[Page] = []
         # What is not a whole page yet.
         self.newest: list[Kept] = []
@@ -155,12 +157,8 @@ class _Record:
         self.sealed = False
         self.size_bytes = STREAM_OVERHEAD_BYTES
 
-    @property
-    def last(self) -> int:
-        """The sequence number of the newest event."""
-        return len(self.pages) * PAGE_EVENTS + len(self.newest)
-
     def keep(self, kept: Sequence[Kept]) -> None:
+        self.last += len(kept)
         newest = self.newest
         newest += kept
         while len(newest) >= PAGE_EVENTS:

@@ -122,7 +122,7 @@ class Producer:
         finally:
             self._appending = False
             # Also when the log breaks, which is a bug: nobody may wait for this end for ever.
-            if isinstance(batch[-1], Ended):
+            if type(batch[-1]) is Ended:
                 self._tell_ended(batch[-1])
         if not self._begun:
             self._tell_begun()

@@ -197,7 +197,7 @@ class Viewer:
         last = batch[-1]
         data = encode_batch(self._encoder, batch)
         self.cursor = last.last
-        self.done = isinstance(last.event, Ended)
+        self.done = type(last.event) is Ended
         if data:
             self._put(data)
 

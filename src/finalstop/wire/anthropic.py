@@ -19,6 +19,7 @@ from msgspec import Struct
 from finalstop.core.endings import Refusal, error_type_of
 from finalstop.core.events import (
     KNOWN_TYPES,
+    SHORT_BYTES,
     BlockDelta,
     BlockStart,
     BlockStop,
@@ -100,7 +101,7 @@ def error_body(ended: Ended) -> bytes:
 
 
 def decode_deltas(chunk: bytes) -> Deltas | None:
-    """Return the deltas that a chunk of whole events consists of; None if it holds anything else.
+    """Return the short deltas that a chunk consists of; None if it holds anything else.
 
     Nearly every chunk of a stream is such a one, and needs no frames. It must begin where an event
     begins (`SSEDecoder.would_begin`). Of all others, and of all that is not as plain as the API
@@ -116,7 +117,7 @@ def decode_deltas(chunk: bytes) -> Deltas | None:
             chunk.decode()
         for json in jsons:
             view = view_of(json)
-            if type(view) is not BlockDelta or not is_lean(json):
+            if type(view) is not BlockDelta or len(json) > SHORT_BYTES or _LF in json:
                 return None
             views.append(view)
     except UNREADABLE:

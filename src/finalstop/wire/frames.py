@@ -58,8 +58,11 @@ def encode_run(datas: Sequence[bytes], event: str, epoch: int, first: int) -> by
     Raises:
         ValueError: as `encode_frame`.
     """
+    frame = _numbered_frame(event, epoch)
+    if len(datas) == 1:
+        return frame % (first, datas[0])
     numbered = chain.from_iterable(enumerate(datas, first))
-    return _numbered_frame(event, epoch) * len(datas) % tuple(numbered)
+    return frame * len(datas) % tuple(numbered)
 
 
 def encode_comment(text: str) -> bytes:

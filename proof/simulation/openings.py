@@ -21,6 +21,7 @@ import structlog
 from aiohttp import connector, web_app
 
 from finalstop.gateway import compose
+from finalstop.runtime import viewer
 from finalstop.simulator import stage
 from finalstop.upstream import connections, gate
 from finalstop.upstream.http import AiohttpUpstream
@@ -86,6 +87,7 @@ def openings(loop: SimLoop, wrong: list[str], plan: Plan) -> Iterator[None]:
     - log lines are read, not written: one that tells of a bug is a violation;
     - a gated connection is read past its transport by its descriptor: it reads the network in
       memory; and a plan may have a few reads make a flow, as most answers here are short;
+    - for the same reason it may have a viewer fall behind early, and catch up by small slices;
     - what is in `house`.
 
     Beside these: a relay's log is wrapped by the witness, its stream ids are numbers, and its
@@ -108,6 +110,8 @@ def openings(loop: SimLoop, wrong: list[str], plan: Plan) -> Iterator[None]:
         (connector, "monotonic", loop.time),
         (connections, "read_at_rest", read_at_rest),
         (gate, "FAST_READS", plan.fast_reads),
+        (viewer, "OUTLET_BYTES_HIGH", plan.outlet_bytes),
+        (viewer, "SLICE_BYTES", plan.slice_bytes),
     ]
     if plan.client == "aiohttp":
         ours.append((compose, "DirectUpstream", AiohttpUpstream))

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
+from finalstop.runtime.viewer import OUTLET_BYTES_HIGH, SLICE_BYTES
 from finalstop.simulator import describe
 from finalstop.upstream.gate import FAST_READS
 from proof.simulation.flow import Manners
@@ -133,6 +134,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         client: how the gateway asks the upstream.
         fast_reads: how many reads in a row make a flow, for the gate.
         has_descriptors: whether its connections may be read past their transports.
+        outlet_bytes: how far behind a reader may be before its viewer reads the log again.
+        slice_bytes: how much of the log a viewer reads at once.
         shuffles: whether what is ready runs in any order, or in asyncio's.
     """
 
@@ -147,6 +150,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     client: Client = "direct"
     fast_reads: int = FAST_READS
     has_descriptors: bool = True
+    outlet_bytes: int = OUTLET_BYTES_HIGH
+    slice_bytes: int = SLICE_BYTES
 
 
 def plan_of(seed: int, mode: Mode) -> Plan:
@@ -166,6 +171,9 @@ def plan_of(seed: int, mode: Mode) -> Plan:
         client=dice.choice(("direct", "direct", "aiohttp")),
         fast_reads=gate_dice.choice((0, 0, 1, FAST_READS)),
         has_descriptors=gate_dice.random() < 0.8,
+        # Answers here are short: few readers are ever as far behind as the product allows.
+        outlet_bytes=gate_dice.choice((OUTLET_BYTES_HIGH, 2_000, 300)),
+        slice_bytes=gate_dice.choice((SLICE_BYTES, 2_000, 300)),
     )
 
 

@@ -152,6 +152,7 @@ def replay(mode: Mode, seed: int) -> Iterator[str]:
     for wire in plan.wires:
         yield f"  upstream's wire: {wire}"
     yield f"  client: {plan.client}, fast reads that make a flow: {plan.fast_reads}"
+    yield f"  a reader is behind at {plan.outlet_bytes} bytes, and caught up by {plan.slice_bytes}"
     yield f"  the upstream's descriptors can be read: {plan.has_descriptors}"
     yield f"  told to end at: {plan.drain_at_s or 'never'}"
     tally = tally_of(mode, [seed])

@@ -165,6 +165,8 @@ def _of_order(story: Story, asking: Asking, reader: Reader, answer: Answer) -> I
             yield f"I3 {story.stream}: entry {number} was seen before the log had it"
         seq = number
     yield from _of_what_was_said(story, asking, answer)
+    if answer.ended == "whole" and seq != len(story.entries):
+        yield f"I1 {story.stream}: a whole body that lacks the terminal"
     last = answer.body.rpartition(b"id: 1-")[2]
     if answer.ended == "whole" and last.count(b"\n\n") != 1:
         yield f"I1 {story.stream}: something follows the terminal on the wire"

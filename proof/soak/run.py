@@ -225,6 +225,8 @@ def of_nameless(tally: Tally, ends: dict[str, list[tuple[float, dict[str, Any]]]
 
 
 def _figures(tally: Tally, took_s: float) -> Figures:
+    # Memory goes up and down with what is under way: in a short run a slope says nothing.
+    slope = {"memory slope after the warm-up, MB in 10 min": round(judge.slope_mb(tally.memory), 2)}
     return {
         "seed": tally.seed,
         "seconds": round(took_s),
@@ -238,7 +240,7 @@ def _figures(tally: Tally, took_s: float) -> Figures:
         "threads before": tally.before.threads,
         "threads after": tally.after.threads,
         "memory at the end, MB": round(tally.memory[-1][1] / 1e6, 1),
-        "memory slope after the warm-up, MB in 10 min": round(judge.slope_mb(tally.memory), 2),
+        **(slope if took_s >= LONG_S else {}),
         "clients": [
             {"what they do": act.value, "visits": it} for act, it in tally.acts.most_common()
         ],

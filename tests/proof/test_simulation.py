@@ -13,6 +13,7 @@ from collections import Counter
 import msgspec
 import pytest
 
+from finalstop.adapters.outlet import ResponseOutlet
 from finalstop.core import timers
 from finalstop.core.account import Account, characters_of
 from finalstop.core.endings import EndReason
@@ -331,6 +332,23 @@ def never_open_the_gate(monkeypatch):
     monkeypatch.setattr(Gate, "_beat", lambda _self: None)
 
 
+def end_a_cut_view_properly(monkeypatch):
+    """A reader that takes nothing is let go as if it had had everything."""
+    monkeypatch.setattr(ResponseOutlet, "abort", lambda _self: None)
+
+
+def lose_the_last_of_a_slice(monkeypatch):
+    """Who is behind goes on after the slice that it read, but for its last entry."""
+    write = Viewer._write
+
+    def loses(self, batch):
+        is_slice = not self._caught_up and not isinstance(batch[-1].event, Ended)
+        write(self, batch[:-1] if is_slice and len(batch) > 1 else batch)
+        self.cursor = batch[-1].last
+
+    monkeypatch.setattr(Viewer, "_write", loses)
+
+
 PLANTED = {
     forget_who_was_first: "I1",
     forget_the_upstream: "I7",
@@ -348,6 +366,8 @@ PLANTED = {
     take_nothing_yet_for_the_end: "reason",
     forget_what_a_look_found: "reason",
     never_open_the_gate: "reason",
+    end_a_cut_view_properly: "I1",
+    lose_the_last_of_a_slice: "I4",
 }
 
 

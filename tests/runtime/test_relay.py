@@ -140,6 +140,21 @@ async def test_what_has_ended_makes_room_for_what_is_new():
     assert 1 <= kept < 40
 
 
+async def test_what_has_ended_makes_room_for_what_still_grows():
+    bench = Bench(Limits(log_bytes_total=64 * 1024, event_bytes=16 * 1024))
+    ended = [bench.open()[0] for _ in range(3)]
+    for stream in ended:
+        stream.stop()
+    live, source = bench.open()
+    source.producer.receive([b.message_start(), b.text_start(), b.text_delta("x" * 15_800)])
+    source.producer.receive([b.text_delta("x" * 15_800)])
+    assert live.ended is None
+    assert all(_is_kept(bench, stream.id) for stream in ended)
+    bench.sweep()
+    assert [_is_kept(bench, stream.id) for stream in ended] == [False, True, True]
+    await bench.close()
+
+
 def _is_kept(bench, stream_id):
     try:
         bench.relay.find(stream_id)
@@ -452,6 +467,17 @@ async def test_a_drain_lets_watched_streams_end_and_ends_the_others_at_once(benc
     await settle()
     assert draining.done()
     assert reason_of(watched) is EndReason.COMPLETE
+
+
+async def test_in_a_drain_nobody_is_waited_for_to_come_back(bench):
+    stream, _ = bench.open(linger_s=60.0)
+    with stream.presence():
+        draining = bench.task(bench.relay.drain())
+        await settle()
+        assert not draining.done()
+    await settle()
+    assert reason_of(stream) is EndReason.ABANDONED
+    assert draining.done()
 
 
 async def test_a_drain_is_over_within_its_window_and_ends_what_still_lives():

@@ -180,6 +180,15 @@ async def test_after_close_nothing_is_kept():
         assert second.is_closed
 
 
+async def test_what_went_by_itself_before_it_was_given_back_gives_its_turn_back():
+    async with RawServer(deaf=True) as server, kept_to(server, connections_max=1) as kept:
+        holder = Holder()
+        connection = await held(kept, holder)
+        connection.transport.abort()
+        kept.keep(connection, holder)
+        await held(kept, Holder())
+
+
 async def test_one_connection_with_much_to_say_does_not_hold_the_others_up():
     flood = bytes(64 * FULL_READ_BYTES)
     async with RawServer(deaf=True) as server, kept_to(server) as kept:

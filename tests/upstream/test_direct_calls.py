@@ -43,6 +43,31 @@ async def test_what_is_said_after_a_malformed_piece_is_not_heard():
         assert b"two" not in sink.body
 
 
+async def test_what_was_said_before_a_malformed_piece_of_the_same_read_is_heard():
+    moves = [CHUNKED, 0.02, chunk(b"one") + chunk(b"two") + b"zz\r\n", 1.0]
+    async with RawServer(moves) as server, upstream_at(server.url) as upstream:
+        sink = await told(upstream)
+        assert (sink.end, sink.body) == (EndReason.UPSTREAM_INVALID, b"onetwo")
+
+
+async def test_half_an_answer_on_a_kept_connection_is_not_asked_for_again():
+    half = [b"HTTP/1.1 200 OK\r\ncontent-", 0.01, Move.FIN]
+    async with RawServer(HEALTHY, half, HEALTHY) as server, upstream_at(server.url) as upstream:
+        assert (await told(upstream)).end == "eof"
+        assert (await told(upstream)).end is EndReason.TRUNCATED
+        assert server.on_connection == [1, 1]
+
+
+async def test_calls_that_are_cut_give_their_turns_back():
+    cut = [CHUNKED + chunk(b"x"), 0.01, Move.RST]
+    async with (
+        RawServer(cut, cut, cut, HEALTHY) as server,
+        direct_to(server.url, connections_max=2) as upstream,
+    ):
+        ends = [(await told(upstream)).end for _ in range(4)]
+        assert ends == [*[EndReason.TRUNCATED] * 3, "eof"]
+
+
 async def test_a_call_holds_nothing_once_it_is_over():
     cut = [CHUNKED + chunk(b"x"), 0.01, Move.RST]
     async with RawServer(HEALTHY, cut) as server, direct_to(server.url) as upstream:

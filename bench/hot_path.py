@@ -20,9 +20,14 @@ from typing import Final
 from finalstop import Limits, MemoryLog, Relay
 from finalstop.runtime.intake import SSEIntake
 from finalstop.runtime.producer import Producer
+from finalstop.wire import sse
 from finalstop.wire.formats import FORMATS, encoder_for
-from finalstop.wire.frames import encode_frame
 from finalstop.wire.sse import SSEDecoder
+
+try:
+    from finalstop.wire.frames import encode_frame
+except ImportError:  # earlier versions are measured, too
+    encode_frame = sse.encode_frame  # type: ignore[attr-defined]
 
 EVENTS: Final = 20_000
 ROUNDS: Final = 7

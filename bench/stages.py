@@ -22,6 +22,7 @@ WIRE_FORMAT: Final = "anthropic"
 # What a path below src/finalstop/ ends with, and the stage that it is of; the first that fits.
 STAGES: Final[tuple[tuple[str, str], ...]] = (
     ("wire/frames.py", "encoder"),
+    ("wire/sse.py:encode", "encoder"),  # as earlier versions have it, which are measured, too
     ("wire/sse.py", "parser"),
     ("wire/anthropic.py:encode", "encoder"),
     ("wire/anthropic.py", "decoder"),

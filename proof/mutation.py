@@ -54,6 +54,7 @@ EQUIVALENT_PATTERNS: Final[Mapping[str, str]] = {
     r"= zip\(self.views, self.jsons, (strict=(None|False))?\)": (
         "each delta has its view and its JSON; `strict` only says so"
     ),
+    r"= \[cast\(": "a cast is for the type checker and does nothing",
 }
 
 

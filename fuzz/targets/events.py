@@ -23,6 +23,7 @@ from finalstop.upstream.contract import ResponseHead
 from finalstop.wire.formats import FORMATS, encoder_for
 from finalstop.wire.message import MessageAccumulator
 from fuzz.target import Target, bucket, bytewise, want
+from tests.log.followers import one_by_one
 from tests.wire.sse_oracle import read_stream
 
 STREAM: Final = "0" * 32
@@ -39,15 +40,17 @@ _NO_LIMITS: Final = {"event_bytes_max": 1 << 40, "event_lines_max": 1 << 40}
 
 
 class Told:
-    """A stream's follower and watcher: keeps what it is told."""
+    """A stream's follower and watcher: keeps what it is told, also with deltas apart."""
 
     def __init__(self) -> None:
+        self.as_told: list[Entry] = []
         self.entries_: list[Entry] = []
         self.ends: list[Ended] = []
 
     def entries(self, batch: Sequence[Entry]) -> None:
         """Keep a batch."""
-        self.entries_ += batch
+        self.as_told += batch
+        self.entries_ += one_by_one(batch)
 
     def broken(self, error: Exception) -> None:
         """A bug."""
@@ -93,7 +96,7 @@ def judge(data: bytes) -> str:
         frames = read_stream(data, **_NO_LIMITS).frames
         stops = [frame for frame in frames if b"message_stop" in frame.data + frame.event.encode()]
         want(stops, "complete, and nobody sent a message_stop")
-    _judge_wire(told.entries_)
+    _judge_wire(told)
     return f"{_verdict(told, receipt)} | {_refusal(data)}"
 
 
@@ -115,11 +118,14 @@ def _comparable(told: Told) -> tuple[Any, ...]:
     return receipt, [(it.type, it.json) for it in events if isinstance(it, Event)]
 
 
-def _judge_wire(entries: Sequence[Entry]) -> None:
+def _judge_wire(told: Told) -> None:
     """Every format can say it, each frame under its own id, and the end is the last."""
+    entries = told.entries_
     for name in FORMATS:
-        encoder = encoder_for(name)
-        body = b"".join(encoder.encode(entry) for entry in entries)
+        body, apart = (
+            b"".join(map(encoder_for(name).encode, it)) for it in (told.as_told, entries)
+        )
+        want(body == apart, f"{name}: {body!r}; deltas apart: {apart!r}")
         frames = read_stream(body, **_NO_LIMITS).frames
         ids = [int(frame.id.removeprefix("1-")) for frame in frames]
         want(ids == sorted(set(ids)) and ids[-1] == len(entries), f"{name}: ids {ids}")
@@ -145,7 +151,7 @@ def _refusal(data: bytes) -> str:
     intake.refused(ResponseHead(529, {"content-type": "application/json"}), data)
     _judge_log(told)
     want(told.ends[0].receipt.reason == EndReason.UPSTREAM_ERROR, "a refusal is none")
-    _judge_wire(told.entries_)
+    _judge_wire(told)
     return str(told.ends[0].error["type"])[:24]
 
 

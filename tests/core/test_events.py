@@ -10,6 +10,7 @@ import pytest
 from finalstop.core.events import (
     KNOWN_TYPES,
     LEAN_NESTING_MAX,
+    SHORT_BYTES,
     Block,
     BlockDelta,
     BlockStart,
@@ -128,11 +129,23 @@ WORD, TOKEN = b.text_delta("The sea "), b.thinking_delta("hm", 1)
 PING, LONG, DEEP = b.ping(), b.text_delta("x" * 9_000), nested(LEAN_NESTING_MAX)
 
 
-@pytest.mark.parametrize("event", [nested(LEAN_NESTING_MAX - 3), LONG])
-def test_a_delta_is_lean_up_to_a_depth_that_can_be_read_from_anywhere(event):
-    assert event.lean
-    assert not DEEP.lean
-    assert not is_lean(event.json + b"\n")
+# JSON as far as it counts: how long it is, what it nests, and whether it is one line
+LEAN = [
+    (b"[" * SHORT_BYTES, True),
+    (b"[" * (SHORT_BYTES + 1), False),
+    (b"{" * (SHORT_BYTES + 1), False),
+    (b"[" * LEAN_NESTING_MAX + b"x" * SHORT_BYTES, True),
+    (b"[" * (LEAN_NESTING_MAX - 1) + b"{" + b"x" * SHORT_BYTES, True),
+    (b"[" * LEAN_NESTING_MAX + b"{" + b"x" * SHORT_BYTES, False),
+    (b"x" * 10_000, True),
+    (b"[\n]", False),
+    (b"x" * 10_000 + b"\n", False),
+]
+
+
+@pytest.mark.parametrize(("json", "lean"), LEAN)
+def test_a_delta_is_lean_up_to_a_depth_that_can_be_read_from_anywhere(json, lean):
+    assert is_lean(json) is lean
 
 
 def test_deltas_are_their_events_in_order():

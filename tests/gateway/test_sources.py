@@ -123,6 +123,9 @@ def test_a_configuration_file_may_be_named_by_option_or_variable(place, monkeypa
 
 def test_a_configuration_file_that_is_not_there_is_refused(monkeypatch):
     assert found(config=Path("absent")).complaints == ("--config=absent: there is no such file",)
+    long = "x" * 300
+    said = (f"--config={long}: it cannot be looked for: File name too long",)
+    assert found(config=Path(long)).complaints == said
     monkeypatch.setenv("FINALSTOP_CONFIG", "gone")
     assert found().complaints == ("FINALSTOP_CONFIG=gone: there is no such file",)
     monkeypatch.setenv("FINALSTOP_CONFIG", "~nobody-we-know/a.toml")

@@ -202,8 +202,9 @@ def _from_file(
     where, path = "--config", config
     if path is None and config_given is not None:
         where, path = config_given.where, Path(config_given.value)
-    if path is not None and not _is_file(path):
-        complaints.append(f"{where}={path}: there is no such file")
+    missing = "" if path is None else _why_no_file(path)
+    if missing:
+        complaints.append(f"{where}={path}: {missing}")
         return {}
     try:
         values = TomlConfigSettingsSource(model, toml_file=path or TOML)()
@@ -213,11 +214,15 @@ def _from_file(
     return {key: Given(Kind.FILE, key, str(path or TOML), value) for key, value in values.items()}
 
 
-def _is_file(path: Path) -> bool:
+def _why_no_file(path: Path) -> str:
+    """Why there is no file at `path`; "" if there is one."""
     try:
-        return path.expanduser().is_file()
+        found = path.expanduser().is_file()
     except RuntimeError:  # ~somebody whom this machine does not know
-        return False
+        found = False
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        return f"it cannot be looked for: {error.strerror}"
+    return "" if found else "there is no such file"
 
 
 @cache

@@ -167,12 +167,13 @@ class _Record:
 
     def since(self, after: int) -> Iterator[Kept]:
         """What follows `after`, oldest first."""
+        if after >= self.last:  # also a number so large that nothing counts to it
+            return
         number, place = divmod(after, PAGE_EVENTS)
         for page in islice(self.pages, number, None):
             yield from islice(page.split(b"\n") if isinstance(page, bytes) else page, place, None)
             place = 0
-        if number <= len(self.pages):
-            yield from islice(self.newest, place, None)
+        yield from islice(self.newest, place, None)
 
     def tell(self, accepted: Sequence[Entry]) -> None:
         for follower in self.followers:

@@ -67,7 +67,7 @@ class Flow:
         self._manners = manners
         self._dice: Final = dice
         self._coming: asyncio.Handle | None = None
-        # What comes while nobody reads is there together when somebody does.
+        # What comes while nobody reads is there together, and uncut, when somebody does.
         self._is_piled = False
 
     @property
@@ -87,8 +87,12 @@ class Flow:
         return self.was_reset and self.receiver.get_write_buffer_size() > 0
 
     def heal(self) -> None:
-        """From now on it behaves as the loopback of an idle machine."""
+        """From now on it behaves as the loopback of an idle machine; what is late comes now."""
         self._manners = Manners()
+        if self._coming is not None:
+            self._coming.cancel()
+            self._coming = None
+            self.arm()
 
     def put(self, data: bytes) -> None:
         """Send bytes; there is room."""
@@ -206,10 +210,10 @@ class Flow:
         return data
 
     def _read(self) -> bytes:
-        manners = self._manners
-        data = self._taken(READ_BYTES if manners.joins or self._is_piled else APART_BYTES)
+        manners, is_piled = self._manners, self._is_piled
         self._is_piled = False
-        if manners.cuts and len(data) > 1 and self._dice.random() < manners.cuts:
+        data = self._taken(READ_BYTES if manners.joins or is_piled else APART_BYTES)
+        if manners.cuts and not is_piled and len(data) > 1 and self._dice.random() < manners.cuts:
             at = self._dice.randrange(1, len(data))
             self.items.appendleft(data[at:])
             data = data[:at]

@@ -25,7 +25,8 @@ def section(name: str, says: str, entry: Mapping[str, Any]) -> str:
     figures: Mapping[str, Figure] = entry["figures"]
     scalars = [{"figure": k, "value": v} for k, v in figures.items() if isinstance(v, Scalar)]
     tables = [(k, v) for k, v in figures.items() if not isinstance(v, Scalar) and v]
-    run = f"`{entry['command']}`, {entry['date']}, Python {entry['python']}, src {entry['src']}"
+    source = entry.get("src", "unknown")  # older figures do not say
+    run = f"`{entry['command']}`, {entry['date']}, Python {entry['python']}, src {source}"
     parts = [f"### {name}", f"{sentence(says)} {run}.", table(scalars)]
     return "\n\n".join(parts + [f"{sentence(k)[:-1]}:\n\n{table(rows)}" for k, rows in tables])
 

@@ -11,6 +11,7 @@ import pytest
 import finalstop
 
 PUBLIC = {
+    "Deltas",
     "EndReason",
     "Ended",
     "Entry",

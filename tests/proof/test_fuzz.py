@@ -126,9 +126,10 @@ def raise_where_nobody_expects_it(monkeypatch):
 
 
 def know_nobody_s_home(monkeypatch):
-    monkeypatch.setattr(
-        "finalstop.gateway.sources._is_file", lambda path: path.expanduser().is_file()
-    )
+    def why(path):
+        return "" if path.expanduser().is_file() else "there is no such file"
+
+    monkeypatch.setattr("finalstop.gateway.sources._why_no_file", why)
 
 
 def attach_anywhere(monkeypatch):

@@ -42,9 +42,9 @@ LEFT_S: Final = 0.1
 
 # When the collector of cycles looks: objects more than at the last look, looks at the youngest for
 # one at the middle, and of those for one at all. The last one stops the loop for 60 ms per 1,000
-# open streams, and finds nothing there, because a stream leaves no cycles (tests/gateway holds it
-# to that); Python's own 700, 10, 10 looks so each time the streams have become a quarter more.
-COLLECT_AFTER: Final = (2_000, 5, 1_000)
+# open streams, and finds next to nothing there, because a stream leaves no cycles (tests/gateway
+# holds it to that); Python's own 700, 10, 10 looks so whenever the streams are a quarter more.
+COLLECT_AFTER: Final = (2_000, 5, 100)
 
 log = structlog.get_logger("finalstop.gateway")
 

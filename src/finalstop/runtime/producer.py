@@ -12,7 +12,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from finalstop.core.endings import EndReason, Refusal
 from finalstop.core.events import Deltas, Event
@@ -32,6 +32,19 @@ class Watcher(Protocol):
 
     def on_ended(self, ended: Ended) -> None:
         """The log holds its last entry, and every viewer has been told."""
+
+
+class Nobody:
+    """Watches what has ended: who watched it before holds the producer, and must be let go."""
+
+    def on_begun(self) -> None:
+        """It has begun long ago."""
+
+    def on_ended(self, ended: Ended) -> None:
+        """It is told of once."""
+
+
+NOBODY: Final = Nobody()
 
 
 class Producer:
@@ -137,7 +150,8 @@ class Producer:
 
     def _tell_ended(self, ended: Ended) -> None:
         self._tell_begun()
-        self._watcher.on_ended(ended)
+        watcher, self._watcher = self._watcher, NOBODY
+        watcher.on_ended(ended)
 
     def _on_log_refused(self, accepted: int, why: str) -> None:
         self.post(

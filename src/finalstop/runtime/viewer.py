@@ -137,6 +137,7 @@ class Viewer:
         finally:
             unfollow()
             self.done = True
+            self._error = None  # what is raised holds this frame, and with it this viewer
 
     # -- the fast path: called in the log's dispatch ----------------------------------------------
 

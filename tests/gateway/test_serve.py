@@ -158,13 +158,14 @@ async def test_a_stream_leaves_nothing_to_the_collector_of_cycles(spec):
         await until(lambda: not gateway.relay.live)
         await asyncio.sleep(0.01)
 
-    async with served() as gateway:
+    async with served(retention_s=0.2) as gateway:
         await one(gateway)
         gc.collect()
         gc.disable()
         try:
             for _ in range(5):
                 await one(gateway)
+            await until(lambda: not gateway.relay._streams)  # also what was kept for a while
             # Fewer than one for a stream: the test itself may leave some.
             assert gc.collect() < 5
         finally:

@@ -158,22 +158,22 @@ def plan_of(seed: int, mode: Mode) -> Plan:
     """The plan of a seed."""
     dice = Random(f"{mode} {seed}")
     # Its own dice: what they decide came later, and a seed keeps the rest of its plan.
-    gate_dice = Random(f"gate {seed}")
+    later_dice = Random(f"gate {seed}")
     return Plan(
         seed=seed,
         mode=mode,
         askings=tuple(_asking(dice, mode) for _ in range(dice.choice((1, 1, 2, 2, 3)))),
-        limits={**_limits(dice), **_gate(gate_dice)},
+        limits={**_limits(dice), **_gate(later_dice)},
         upstream=_weighed(dice, {"up": 30, "refused": 1, "silent": 1, "unresolvable": 1}),
         wires=tuple(_wire(dice, mode, client=False) for _ in range(2)),
         drain_at_s=_drain(dice),
         shuffles=dice.random() < 0.75,
         client=dice.choice(("direct", "direct", "aiohttp")),
-        fast_reads=gate_dice.choice((0, 0, 1, FAST_READS)),
-        has_descriptors=gate_dice.random() < 0.8,
+        fast_reads=later_dice.choice((0, 0, 1, FAST_READS)),
+        has_descriptors=later_dice.random() < 0.8,
         # Answers here are short: few readers are ever as far behind as the product allows.
-        outlet_bytes=gate_dice.choice((OUTLET_BYTES_HIGH, 2_000, 300)),
-        slice_bytes=gate_dice.choice((SLICE_BYTES, 2_000, 300)),
+        outlet_bytes=later_dice.choice((OUTLET_BYTES_HIGH, 2_000, 300)),
+        slice_bytes=later_dice.choice((SLICE_BYTES, 2_000, 300)),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from finalstop.core.endings import EndReason
-from finalstop.core.events import BlockDelta, Delta, Deltas, Entry, Event, Ping
+from finalstop.core.events import Block, BlockDelta, BlockStart, Delta, Deltas, Entry, Event, Ping
 from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.limits import Limits
 from finalstop.core.receipt import Ended
@@ -84,6 +84,7 @@ def test_only_text_is_shown():
         (delta(Delta("text_delta", text="hé")), "hé".encode()),
         (delta(Delta("thinking_delta", thinking="x")), b""),
         (together("a", None, "é"), "aé".encode()),
+        (Event("content_block_start", BlockStart(0, Block("text", text="Well")), b"{}"), b"Well"),
         (Event("ping", Ping(), b"{}"), b""),
         (ended, b""),
     ]

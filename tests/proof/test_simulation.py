@@ -212,19 +212,19 @@ def wait_for_ever_for_more(monkeypatch):
 
 def cut_every_word(monkeypatch):
     """Of each piece of text the first letter is sent."""
-    text_in = text._text_in
-    monkeypatch.setattr(text, "_text_in", lambda payload: text_in(payload)[:1])
+    text_in = text.text_in
+    monkeypatch.setattr(text, "text_in", lambda payload: text_in(payload)[:1])
 
 
 def leave_text_out(monkeypatch):
     """A piece of text of three letters is sent to nobody."""
-    text_in = text._text_in
+    text_in = text.text_in
 
     def not_three(payload):
         said = text_in(payload)
         return "" if len(said) % 3 == 0 else said
 
-    monkeypatch.setattr(text, "_text_in", not_three)
+    monkeypatch.setattr(text, "text_in", not_three)
 
 
 def end_with_the_next_keep_alive(monkeypatch):

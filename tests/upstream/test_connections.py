@@ -186,7 +186,7 @@ async def test_what_went_by_itself_before_it_was_given_back_gives_its_turn_back(
         connection = await held(kept, holder)
         connection.transport.abort()
         kept.keep(connection, holder)
-        await held(kept, Holder())
+        assert await held(kept, Holder()) is not connection
 
 
 async def test_one_connection_with_much_to_say_does_not_hold_the_others_up():

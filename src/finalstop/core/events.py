@@ -216,8 +216,8 @@ class Deltas(Struct, frozen=True, gc=False):
 def together(events: Iterable[Event]) -> list[Event | Deltas]:
     """The same events in the same order, each run of lean ones as `Deltas`."""
     facts: list[Event | Deltas] = []
-    for is_lean, run in groupby(events, attrgetter("lean")):
-        if is_lean:
+    for lean, run in groupby(events, attrgetter("lean")):
+        if lean:
             facts.append(_deltas_of(list(run)))
         else:
             facts += run

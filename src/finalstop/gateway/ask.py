@@ -7,13 +7,14 @@ from typing import Final
 
 import msgspec
 
-from finalstop.core.events import BlockDelta, Deltas, Entry, Event
+from finalstop.core.events import Deltas, Entry, Event
 from finalstop.core.receipt import Ended
 from finalstop.gateway.auth import Gatekeeper
 from finalstop.gateway.compose import open_relay, open_upstream
 from finalstop.gateway.config import Settings
 from finalstop.runtime.intake import UpstreamSource
 from finalstop.upstream.contract import UpstreamRequest
+from finalstop.wire.text import text_in
 
 API_VERSION: Final = "2023-06-01"
 
@@ -26,13 +27,13 @@ class TerminalText:
     keep_alive = b""
 
     def encode(self, entry: Entry) -> bytes:
-        """The text of text deltas; nothing for anything else."""
+        """The text; nothing for anything else."""
         match entry.event:
             case Deltas(views=views):
-                return "".join([view.delta.text or "" for view in views]).encode()
-            case Event(payload=BlockDelta(delta=delta)):
-                return (delta.text or "").encode()
-            case Event() | Ended():
+                return "".join(map(text_in, views)).encode()
+            case Event(payload=payload):
+                return text_in(payload).encode()
+            case Ended():
                 return b""
 
 

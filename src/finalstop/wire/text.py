@@ -62,11 +62,12 @@ class _Piece(Struct, gc=False):
 
 
 def _piece(payload: Payload, epoch: int, seq: int) -> bytes:
-    text = _text_in(payload)
+    text = text_in(payload)
     return encode_numbered(_JSON.encode(_Piece(text)), "", epoch, seq) if text else b""
 
 
-def _text_in(payload: Payload) -> str:
+def text_in(payload: Payload) -> str:
+    """The text that an event adds to the answer; "" for one that adds none."""
     if isinstance(payload, BlockDelta):  # nearly every event: before the slower `match`
         delta = payload.delta
         return (delta.text or "") if delta.type == "text_delta" else ""

@@ -65,7 +65,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
             name="paced-many",
             title="1,000 streams x 20 events/s",
             plan=Plan(streams=1000, interval_us=_AT_20, ramp_ms=2000),
-            subjects=(*_OURS, "self-text", "starlette-raw"),
+            subjects=(*_OURS, "self-at-once", "self-text", "starlette-raw"),
             quick=True,
         ),
         Scenario(

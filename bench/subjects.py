@@ -216,6 +216,12 @@ SUBJECTS: Final[Mapping[str, Subject]] = {
             version=_OURS,
         ),
         Subject(
+            name="self-at-once",
+            title="finalstop gateway, strict, never resting",
+            command=_gateway(*_STRICT, "rest_s=0"),
+            version=_OURS,
+        ),
+        Subject(
             name="self-text",
             title="finalstop gateway, strict, text format",
             command=_gateway(*_STRICT),

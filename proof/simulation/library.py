@@ -35,7 +35,7 @@ async def _read(world: World, asking: Asking, name: str) -> None:
     headers = {"content-type": "application/json", "x-simulator": asking.spec}
     request = UpstreamRequest("POST", "/v1/messages", headers, body)
     async with AsyncExitStack() as stack:
-        settings = Settings(limits=world.limits, upstream=world.upstream_url)
+        settings = Settings(limits=world.limits, upstream=world.upstream_url, rest_s=0)
         upstream: Any = await stack.enter_async_context(open_upstream(settings))
         source = UpstreamSource(upstream, request, attempts=1, limits=world.limits)
         stream = world.relay.open(source)

@@ -114,7 +114,7 @@ def openings(loop: SimLoop, wrong: list[str], plan: Plan) -> Iterator[None]:
         (viewer, "SLICE_BYTES", plan.slice_bytes),
     ]
     if plan.client == "aiohttp":
-        ours.append((compose, "DirectUpstream", AiohttpUpstream))
+        ours.append((compose, "DirectUpstream", _through_aiohttp))
     with house():
         theirs = [(module, name, getattr(module, name)) for module, name, _ in ours]
         _put(ours)
@@ -126,6 +126,11 @@ def openings(loop: SimLoop, wrong: list[str], plan: Plan) -> Iterator[None]:
             _put(theirs)
             # aiohttp remembers the last 1,024 applications, and each of them its world.
             web_app._cached_build_middleware.cache_clear()  # noqa: SLF001
+
+
+def _through_aiohttp(url: str, *, rest_s: float, **arguments: Any) -> AiohttpUpstream:
+    del rest_s  # its loop never rests
+    return AiohttpUpstream(url, **arguments)
 
 
 def _put(names: list[tuple[ModuleType, str, object]]) -> None:

@@ -104,7 +104,8 @@ class World:
             self.simulator = simulator
             port = int(simulator.url.rpartition(":")[2])
             self.upstream_url = self._upstream(port)
-            settings = Settings(limits=self.limits, port=0, upstream=self.upstream_url)
+            # No rest: here time stands still while anything is ready.
+            settings = Settings(limits=self.limits, port=0, upstream=self.upstream_url, rest_s=0)
             async with serve.open_gateway(settings) as gateway:
                 self.gateway_port = int(gateway.url.rpartition(":")[2])
                 self._open_up(gateway.relay)

@@ -10,6 +10,7 @@ from finalstop.gateway.secret import Secret
 from finalstop.runtime.relay import NotAcceptingError
 from finalstop.simulator import Simulator
 from finalstop.upstream.contract import UpstreamFailedError, UpstreamRequest
+from finalstop.upstream.direct import DirectUpstream
 from tests.gateway.served import logged
 
 MODELS = UpstreamRequest("GET", "/v1/models", {})
@@ -87,3 +88,14 @@ async def test_the_limits_are_the_configured_ones():
         relay.open(Silent())
         with pytest.raises(NotAcceptingError, match="max_streams"):
             relay.open(Silent())
+
+
+async def test_the_loop_rests_as_long_as_is_configured():
+    async with Simulator(require_key=False) as simulator:
+        configured = Settings(port=0, upstream=simulator.url, rest_s=0.007)
+        async with open_upstream(configured) as upstream:
+            assert isinstance(upstream, DirectUpstream)
+            gate = upstream._gate()
+            assert gate is not None
+            assert gate._rest is not None
+            assert gate._rest._rest_s == 0.007

@@ -34,6 +34,18 @@ async def test_the_gate_is_as_configured_and_shorter_than_any_timer(limits, tick
     assert (None if gate is None else gate._gate_s) == tick_s
 
 
+@pytest.mark.parametrize("gate_s", [0.0, 0.025])
+async def test_the_loop_rests_where_it_is_told_to_and_nowhere_else(gate_s):
+    limits = Limits(gate_s=gate_s)
+    told = DirectUpstream("http://127.0.0.1:9", credentials={}, limits=limits, rest_s=0.003)
+    gate = told._gate()
+    assert gate is not None
+    assert gate._rest is not None
+    assert gate._rest._rest_s == 0.003
+    untold = DirectUpstream("http://127.0.0.1:9", credentials={}, limits=limits)._gate()
+    assert untold is None or untold._rest is None
+
+
 @pytest.mark.parametrize(
     ("url", "host"),
     [("http://a.example", "a.example"), ("http://a.example:80", "a.example"),

@@ -305,3 +305,38 @@ async def test_what_is_no_stream_is_no_matter_of_the_gate(monkeypatch):
     found, (sink,), _ = await told_the_gate(monkeypatch, moves)
     assert (sink.end, sink.body) == (400, b"no" * 5)
     assert found == []
+
+
+class Rested:
+    """Counts what a rest is told."""
+
+    def __init__(self):
+        self.reads = 0
+
+    def saw_read(self):
+        self.reads += 1
+
+
+def test_the_rest_is_told_of_reads_that_no_tick_has_brought_about():
+    loop: Any = Loop()
+    rest: Any = Rested()
+    gate = Gate(TICK_S, loop, rest=rest)
+    read = Read(loop, comes=True)
+    read.gate = gate
+    make_flow(gate, read)
+    before = rest.reads
+    assert before == FAST_READS + 1
+    loop.run_to(loop.now + 10 * TICK_S)
+    assert len(read.looks) >= 9
+    assert rest.reads == before
+
+
+def test_without_a_tick_nobody_is_gated_and_the_rest_is_told_of_every_read():
+    loop: Any = Loop()
+    rest: Any = Rested()
+    gate = Gate(0.0, loop, rest=rest)
+    read = Read(loop)
+    for _ in range(5 * FAST_READS):
+        gate.after_read(read)
+    assert read.paused_at is None
+    assert rest.reads == 5 * FAST_READS

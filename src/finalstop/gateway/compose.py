@@ -38,7 +38,9 @@ async def _client(settings: Settings, url: str) -> AsyncIterator[Upstream]:
     # No credentials here: the gatekeeper decides for each request what to present.
     upstream: Upstream
     if settings.proxy is None:
-        upstream = DirectUpstream(url, credentials={}, limits=settings.limits)
+        upstream = DirectUpstream(
+            url, credentials={}, limits=settings.limits, rest_s=settings.rest_s
+        )
     else:
         proxy = settings.proxy.reveal()
         upstream = AiohttpUpstream(url, credentials={}, limits=settings.limits, proxy=proxy)

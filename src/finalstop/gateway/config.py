@@ -110,6 +110,15 @@ class Settings(Struct, frozen=True, kw_only=True):
             extra={"allowed": "an http:// or https:// URL", "secret": True},
         ),
     ] = None
+    rest_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=0.1,
+            description="while events come thick, the longest that the process sleeps to find "
+            "several of them at once, which saves a sixth of the work; 0 never sleeps",
+        ),
+    ] = 0.004
     default_model: Annotated[
         str,
         Meta(

@@ -23,6 +23,7 @@ from finalstop.upstream.dressing import Dresser
 from finalstop.upstream.gate import Gate
 from finalstop.upstream.gather import Gather
 from finalstop.upstream.http import CLOSE_S, KEEPALIVE_S, user_agent
+from finalstop.upstream.rest import Rest
 
 
 class DirectUpstream:
@@ -37,6 +38,9 @@ class DirectUpstream:
         ssl_context: None for the system's trust store.
         connections_max: 0 for no limit of our own; beyond it a call waits, at most `connect_s`.
         keepalive_s: how long a connection is kept idle.
+        rest_s: the longest that the loop may sleep, under load, to find several reads at its next
+            look; it blocks all else that runs there. 0 for never, which is right wherever other
+            work shares the loop.
 
     Raises:
         ValueError: the URL or a header is not allowed; says which and why.
@@ -51,6 +55,7 @@ class DirectUpstream:
         ssl_context: ssl.SSLContext | None = None,
         connections_max: int = 0,
         keepalive_s: float = KEEPALIVE_S,
+        rest_s: float = 0.0,
     ) -> None:
         self._address: Final[Address] = address_of(base_url)
         self._dresser: Final = Dresser(credentials, user_agent())
@@ -58,6 +63,7 @@ class DirectUpstream:
         self._ssl_context: Final = ssl_context
         self._connections_max: Final = connections_max
         self._keepalive_s: Final = keepalive_s
+        self._rest_s: Final = rest_s
         self._calls: Final[dict[asyncio.Task[None], DirectCall]] = {}
         self._well: DirectWell | None = None
         self._closed = False
@@ -133,7 +139,9 @@ class DirectUpstream:
         limits = self._limits
         # A pause of ours must never be taken for the upstream's silence.
         gate_s = min(limits.gate_s, limits.idle_s / 2, limits.first_content_s / 2)
-        return Gate(gate_s, asyncio.get_running_loop()) if gate_s else None
+        loop = asyncio.get_running_loop()
+        rest = Rest(self._rest_s, loop) if self._rest_s else None
+        return Gate(gate_s, loop, rest=rest) if gate_s or rest else None
 
     def _tls(self) -> ssl.SSLContext:
         if self._ssl_context is not None:

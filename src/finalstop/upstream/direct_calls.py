@@ -47,7 +47,8 @@ class DirectWell(Struct, frozen=True):
         where: host:port, for messages.
         connect_s: the bound on connecting, for messages; `kept` keeps it.
         inflated_bytes: the most a compressed body may decompress to.
-        gate: what lets streams that flow be read once per tick; None to read whenever bytes come.
+        gate: what has streams that flow read once per tick, and the loop rest; None to read
+            whenever bytes come.
         jitter: chance from [0, 1), for the backoff.
     """
 

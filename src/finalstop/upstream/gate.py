@@ -9,6 +9,8 @@ answer never are, and runs free again as soon as a tick finds nothing to read.
 A tick has `BEATS`: each stream keeps to one of them. Were all read at once, the last would wait for
 all the others.
 
+Every read of a stream that is not gated is told to the loop's rest, if it has one (`rest`).
+
 A pause is ours and not the upstream's silence: it begins with a read and is shorter than any
 timer (`direct` sees to that), and the last word of an answer waits for a tick at most.
 """
@@ -18,6 +20,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from typing import Final, Protocol
+
+from finalstop.upstream.rest import Rest
 
 # So many quick reads make a flow: the head of an answer, its opening events, its first words.
 FAST_READS: Final = 8
@@ -54,13 +58,18 @@ class Gate:
     """One for all connections of an upstream: one timer, and none while nobody waits.
 
     Args:
-        gate_s: the tick, in seconds.
+        gate_s: the tick, in seconds; 0 gates nobody.
         loop: the loop of the connections.
+        rest: what is told of each read that no tick has brought about; None where the loop does
+            not rest.
     """
 
-    def __init__(self, gate_s: float, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, gate_s: float, loop: asyncio.AbstractEventLoop, *, rest: Rest | None = None
+    ) -> None:
         self._gate_s: Final = gate_s
         self._loop: Final = loop
+        self._rest: Final = rest
         # Who waits, by beat; the first is the next.
         self._waiting: Final[deque[list[Gated]]] = deque([] for _ in range(BEATS))
         self._next_beat_at = 0.0
@@ -71,18 +80,22 @@ class Gate:
         if connection.is_gated:
             return
         now = self._loop.time()
-        if now - connection.read_at >= self._gate_s:
-            connection.fast_reads = 0
-        elif connection.fast_reads < FAST_READS:
-            connection.fast_reads += 1
+        is_fast = now - connection.read_at < self._gate_s
+        if is_fast and connection.fast_reads == FAST_READS:
+            self._close(connection, now)
         else:
-            connection.pause()
-            connection.is_gated = True
-            self._waiting[-1].append(connection)
-            if not self._is_beating:
-                self._is_beating = True
-                self._beat_at(now)
+            connection.fast_reads = connection.fast_reads + 1 if is_fast else 0
+            if self._rest is not None:
+                self._rest.saw_read()
         connection.read_at = now
+
+    def _close(self, connection: Gated, now: float) -> None:
+        connection.pause()
+        connection.is_gated = True
+        self._waiting[-1].append(connection)
+        if not self._is_beating:
+            self._is_beating = True
+            self._beat_at(now)
 
     def _beat_at(self, at: float) -> None:
         self._next_beat_at = at + self._gate_s / BEATS

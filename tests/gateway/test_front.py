@@ -6,7 +6,7 @@ from aiohttp.test_utils import make_mocked_request
 from finalstop.core.limits import Limits
 from finalstop.gateway.errors import RequestError
 from finalstop.gateway.front import LINGER_HEADER, linger_s
-from finalstop.runtime.head import passed_headers
+from finalstop.upstream.contract import ResponseHead
 from tests.gateway.served import ASK, error_of, served
 
 LIMITS = Limits(linger_s=1.5, linger_s_max=30.0)
@@ -59,7 +59,7 @@ def test_of_the_upstreams_headers_only_those_that_a_client_reads_are_passed_on()
         "server": "x",
         "x-anthropic-internal": "x",
     }
-    assert set(passed_headers(came)) == {
+    assert set(ResponseHead(200, came).passed) == {
         "request-id",
         "anthropic-ratelimit-tokens-remaining",
         "anthropic-organization-id",

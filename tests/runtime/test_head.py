@@ -7,7 +7,7 @@ import json
 import pytest
 
 from finalstop.core.endings import EndReason, Refusal
-from finalstop.runtime.head import error_head, head_of, passed_headers, refusal_head, view_head
+from finalstop.runtime.head import error_head, head_of, refusal_head, view_head
 from finalstop.runtime.relay import NotAcceptingError
 from finalstop.wire.formats import FORMATS, encoder_for
 from tests import builders as b
@@ -70,16 +70,6 @@ async def test_the_upstreams_own_retry_after_stays_as_it_was(bench):
     source.producer.refused(Refusal(429, {"type": "rate_limit_error"}, 3.0))
     assert stream.ended is not None
     assert error_head(stream, stream.ended).headers["retry-after"].startswith("Fri,")
-
-
-def test_of_the_upstreams_headers_only_those_that_clients_read_are_passed_on():
-    headers = {
-        "request-id": "r",
-        "anthropic-organization-id": "o",
-        "set-cookie": "c",
-        "server": "s",
-    }
-    assert passed_headers(headers) == {"request-id": "r", "anthropic-organization-id": "o"}
 
 
 @pytest.mark.parametrize(("draining", "status"), [(True, 503), (False, 529)])

@@ -119,9 +119,9 @@ def test_the_steps_of_the_request_are_timed():
     assert clocks.written_at == 100.5
 
 
-def test_the_head_is_kept_for_whoever_answers_and_its_request_id_for_the_receipt():
+def test_of_the_head_what_goes_on_is_kept_and_its_request_id_for_the_receipt():
     rig = Rig().feed(ANSWER)
-    assert rig.producer.upstream_headers["request-id"] == "r1"
+    assert rig.producer.upstream_headers == {"request-id": "r1"}
     assert rig.ended.receipt.request_id == "r1"
 
 

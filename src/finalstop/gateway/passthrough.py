@@ -9,7 +9,6 @@ from finalstop.gateway.auth import Admission, forwarded_headers
 from finalstop.gateway.body import read_fields
 from finalstop.gateway.errors import RequestError, error_response
 from finalstop.gateway.front import FRONT, Front
-from finalstop.runtime.head import passed_headers
 from finalstop.upstream.contract import UpstreamFailedError, UpstreamRequest
 
 
@@ -53,7 +52,7 @@ async def pass_through(
         raise RequestError(400, f"The request cannot be passed on: {error}.") from None
     response = web.Response(status=answer.head.status, body=answer.body)
     response.headers["content-type"] = answer.head.headers.get("content-type", "application/json")
-    response.headers.update(passed_headers(answer.head.headers))
+    response.headers.update(answer.head.passed)
     if "x-should-retry" in answer.head.headers:
         response.headers["x-should-retry"] = answer.head.headers["x-should-retry"]
     return response

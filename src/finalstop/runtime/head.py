@@ -35,11 +35,6 @@ UNBUFFERED: Final[Mapping[str, str]] = {
     "x-accel-buffering": "no",
 }
 
-# Of the upstream's response headers: what its clients read. Hop-by-hop ones, cookies and whatever
-# describes the upstream's own body are not ours to repeat.
-PASSED_PREFIXES: Final = ("anthropic-",)
-PASSED: Final = frozenset({"request-id", "retry-after", "retry-after-ms"})
-
 
 class Head(Struct, frozen=True):
     """A response head, with its body where that is all there will be.
@@ -94,13 +89,4 @@ def refusal_head(refused: NotAcceptingError) -> Head:
 
 def stream_headers(stream: Stream) -> dict[str, str]:
     """The headers that every answer about a stream carries: its id, and the upstream's."""
-    return {STREAM_ID_HEADER: stream.id, **passed_headers(stream.upstream_headers)}
-
-
-def passed_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Those of the upstream's response headers that its client may see."""
-    return {
-        name: value
-        for name, value in headers.items()
-        if name in PASSED or name.startswith(PASSED_PREFIXES)
-    }
+    return {STREAM_ID_HEADER: stream.id, **stream.upstream_headers}

@@ -160,7 +160,8 @@ class SSEIntake:
         self._producer.end(reason, detail)
 
     def _note(self, head: ResponseHead, body: bytes = b"") -> None:
-        self._producer.upstream_headers = head.headers
+        # All of them are a few kilobytes, and the stream is kept for long.
+        self._producer.upstream_headers = head.passed
         request_id = request_id_of(head.headers, body)
         self._producer.life.saw_response(request_id, now=self._producer.clock())
 

@@ -92,7 +92,7 @@ class Stream:
 
     @property
     def upstream_headers(self) -> Mapping[str, str]:
-        """The headers the upstream answered with, lower-case; empty until it has."""
+        """What goes on to clients of the upstream's response headers; empty until it answered."""
         return self._producer.upstream_headers
 
     @property

@@ -14,11 +14,16 @@ The order of calls on a sink, for one request:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from finalstop.core.endings import EndReason
+
+# Of an upstream's response headers: what its clients read. Hop-by-hop ones, cookies and whatever
+# describes the upstream's own body are not ours to repeat.
+PASSED_PREFIXES: Final = ("anthropic-",)
+PASSED: Final = frozenset({"request-id", "retry-after", "retry-after-ms"})
 
 
 class UpstreamRequest(Struct, frozen=True):
@@ -43,6 +48,15 @@ class ResponseHead(Struct, frozen=True):
 
     status: int
     headers: Mapping[str, str]
+
+    @property
+    def passed(self) -> dict[str, str]:
+        """Those of the headers that go on to our own client."""
+        return {
+            name: value
+            for name, value in self.headers.items()
+            if name in PASSED or name.startswith(PASSED_PREFIXES)
+        }
 
 
 class Response(Struct, frozen=True):

@@ -125,8 +125,9 @@ class DirectCall:
         assert reader is not None
         try:
             complaint = reader.feed(data)
-            if not self._streaming and self._refusal is None and reader.head is not None:
-                self._begin(reader.head)
+            if reader.head is not None:
+                head, reader.head = reader.head, None
+                self._begin(head)
             pieces = reader.pieces
             if pieces:
                 chunk = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -151,7 +152,7 @@ class DirectCall:
         self._connection = None
         where = self._well.where
         try:
-            if reader.head is None:
+            if not reader.has_head:
                 self._broke(closed_before_head(where, unread=reader.is_unread))
             elif not reader.until_close:
                 self._broke(cut_in_body(where))

@@ -24,7 +24,8 @@ class Reader:
     """Reads one response. `feed` it every read, then look at what has changed.
 
     Attributes:
-        head: the head of the final response, once it is complete.
+        head: the head of the final response, once it is complete; who takes it puts None there.
+        has_head: whether it ever was.
         pieces: what the body has yielded; who takes it empties the list.
         is_whole: the response is complete by its own framing.
         is_reusable: its sender keeps the connection, and has sent nothing beyond the response.
@@ -33,12 +34,13 @@ class Reader:
     """
 
     __slots__ = (
-        "_headers", "_lines", "_parser", "_silent_bytes", "head", "is_reusable", "is_unread",
-        "is_whole", "on_body", "pieces", "until_close",
+        "_headers", "_lines", "_parser", "_silent_bytes", "has_head", "head", "is_reusable",
+        "is_unread", "is_whole", "on_body", "pieces", "until_close",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.head: ResponseHead | None = None
+        self.has_head = False
         self.pieces: list[bytes] = []
         self.is_whole = False
         self.is_reusable = False
@@ -96,7 +98,7 @@ class Reader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer; one that repeats is joined with a comma."""
         self._lines += 1
-        if self.head is not None or self._lines > HEAD_LINES_MAX:
+        if self.has_head or self._lines > HEAD_LINES_MAX:
             return  # a trailer is nobody's news, and joining too many costs their square
         key, text = name.decode("latin-1").lower(), value.decode("utf-8", "replace")
         before = self._headers.get(key)
@@ -108,11 +110,13 @@ class Reader:
         status = self._parser.get_status_code()
         if status in INTERIM and status != SWITCHING:
             return
-        self.head = ResponseHead(status, self._headers)
+        headers, self._headers = self._headers, {}
+        self.head = ResponseHead(status, headers)
+        self.has_head = True
         self.is_reusable = self._parser.should_keep_alive()
-        coded = self._headers.get("transfer-encoding", "").lower().endswith("chunked")
-        self.until_close = not coded and "content-length" not in self._headers
+        coded = headers.get("transfer-encoding", "").lower().endswith("chunked")
+        self.until_close = not coded and "content-length" not in headers
 
     def on_message_complete(self) -> None:
         """The response is complete, unless it was an interim one."""
-        self.is_whole = self.head is not None
+        self.is_whole = self.has_head

@@ -1,17 +1,15 @@
 """The bell: who waits hears it once it rings, and who has gone is not missed."""
 
 import asyncio
+from typing import Any
+
+import pytest
 
 from finalstop.runtime.bell import Bell
 
 
 async def heard_within(bell, seconds=0.01):
-    try:
-        async with asyncio.timeout(seconds):
-            await bell.heard()
-    except TimeoutError:
-        return False
-    return True
+    return await bell.heard(seconds)
 
 
 async def test_a_bell_that_rings_keeps_nobody_waiting():
@@ -38,6 +36,40 @@ async def test_after_silence_the_next_ring_is_waited_for():
     assert not await heard_within(bell)
     bell.ring()
     assert await heard_within(bell)
+
+
+@pytest.mark.parametrize("rings", [False, True])
+async def test_who_gives_no_time_does_not_wait(rings):
+    bell = Bell()
+    if rings:
+        bell.ring()
+    hearing = bell.heard(0.0)
+    with pytest.raises(StopIteration) as over:
+        hearing.send(None)
+    assert over.value.value is rings
+
+
+async def test_who_waits_long_enough_hears_it_and_leaves_no_timer():
+    bell = Bell()
+    loop: Any = asyncio.get_running_loop()
+    loop.call_later(0.01, bell.ring)
+    began = loop.time()
+    assert await bell.heard(30.0)
+    assert loop.time() - began < 5.0
+    assert bell._waiting == []
+    assert all(timer.cancelled() for timer in loop._scheduled)
+
+
+@pytest.mark.parametrize("rings_first", [False, True])
+async def test_a_ring_in_the_instant_in_which_the_time_is_over_is_no_surprise(rings_first):
+    bell = Bell()
+    loop: Any = asyncio.get_running_loop()
+    waiting = loop.create_task(bell.heard(30.0))
+    await asyncio.sleep(0)
+    (timer,) = loop._scheduled
+    for act in (bell.ring, timer._run) if rings_first else (timer._run, bell.ring):
+        act()
+    assert await waiting is rings_first
 
 
 async def test_who_stopped_waiting_leaves_nothing_behind_and_disturbs_nobody():

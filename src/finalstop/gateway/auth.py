@@ -228,7 +228,7 @@ def forwarded_headers(headers: Headers) -> dict[str, str]:
         AuthError: 400: one of them holds what a header may not.
     """
     forwarded = {"anthropic-version": API_VERSION}
-    for name in {name.lower() for name in headers if _is_forwarded(name.lower())}:
+    for name in filter(_is_forwarded, {name.lower() for name in headers}):
         value = ", ".join(_values(headers, name))
         if not _SAYABLE.fullmatch(value):
             raise AuthError(

@@ -6,8 +6,6 @@ the head for the commit window, then either a true status or the view.
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 import structlog
 from aiohttp import HttpVersion11, web
@@ -88,12 +86,10 @@ async def _stream(
         failed = stream.failed_at_once
         if failed is not None:
             return ended_response(stream, failed)
-        return await _view(front, request, stream, wire_format)
+        return await _view(request, stream, wire_format)
 
 
-async def _view(
-    front: Front, request: web.Request, stream: Stream, wire_format: str
-) -> web.StreamResponse:
+async def _view(request: web.Request, stream: Stream, wire_format: str) -> web.StreamResponse:
     encoder = encoder_for(wire_format)
     response = _response_of(stream, encoder)
     if request.version < HttpVersion11:
@@ -104,9 +100,9 @@ async def _view(
     outlet = ResponseOutlet(request, writer)
     try:
         await stream.view(encoder, outlet)
-        async with asyncio.timeout(front.limits.write_s):
-            await response.write_eof()
-    except (ConnectionError, TimeoutError) as error:
+        # It does not wait: whoever takes nothing has been cut before, or is by `Speaker`.
+        await response.write_eof()
+    except ConnectionError as error:
         # The reader is gone, or takes nothing: its view ends with a cut, never with a proper end.
         log.warning("view_cut", stream=stream.id, why=str(error) or type(error).__name__)
         outlet.abort()

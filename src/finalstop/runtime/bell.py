@@ -6,6 +6,7 @@ Every open stream has several of them, and most are never waited for.
 from __future__ import annotations
 
 import asyncio
+import math
 
 
 class Bell:
@@ -15,7 +16,7 @@ class Bell:
 
     def __init__(self) -> None:
         self.rings = False
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[asyncio.Future[bool]] = []
 
     def ring(self) -> None:
         """Wake all who wait, and let nobody wait until `silence`. Idempotent."""
@@ -23,20 +24,29 @@ class Bell:
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(True)
 
     def silence(self) -> None:
         """From now on who waits has to wait for the next ring."""
         self.rings = False
 
-    async def heard(self) -> None:
-        """Wait until it rings; not at all if it does. Safe to cancel."""
-        if self.rings:
-            return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def heard(self, within_s: float = math.inf) -> bool:
+        """Wait until it rings, at most `within_s` seconds; whether it did. Safe to cancel."""
+        if self.rings or within_s <= 0:
+            return self.rings
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
         self._waiting.append(waiter)
+        timer = loop.call_later(within_s, _give_up, waiter) if within_s < math.inf else None
         try:
-            await waiter
+            return await waiter
         finally:
+            if timer is not None:
+                timer.cancel()
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
+
+
+def _give_up(waiter: asyncio.Future[bool]) -> None:
+    if not waiter.done():
+        waiter.set_result(False)

@@ -103,13 +103,7 @@ class Stream:
 
     async def begun(self, within_s: float) -> bool:
         """Wait for the first entry, at most `within_s` seconds; whether there is one."""
-        if within_s > 0:
-            try:
-                async with asyncio.timeout(within_s):
-                    await self._begun.heard()
-            except TimeoutError:
-                return False
-        return self._begun.rings
+        return await self._begun.heard(within_s)
 
     async def receipt(self) -> Receipt:
         """Wait for the end; the account of the stream. Bounded by `deadline_s`."""

@@ -58,6 +58,7 @@ class DirectUpstream:
         rest_s: float = 0.0,
     ) -> None:
         self._address: Final[Address] = address_of(base_url)
+        self._host: Final = self._address.host
         self._dresser: Final = Dresser(credentials, user_agent())
         self._limits: Final = limits
         self._ssl_context: Final = ssl_context
@@ -151,7 +152,7 @@ class DirectUpstream:
         return context
 
     def _ask(self, request: UpstreamRequest) -> DirectAsk:
-        headers = {"host": self._address.host, **self._dresser.headers(request)}
+        headers = {"host": self._host, **self._dresser.headers(request)}
         lines = [f"{request.method} {self._address.target(request.path)} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         return DirectAsk("\r\n".join([*lines, "", ""]).encode(), request.body)

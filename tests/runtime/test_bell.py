@@ -56,7 +56,7 @@ async def test_who_waits_long_enough_hears_it_and_leaves_no_timer():
     began = loop.time()
     assert await bell.heard(30.0)
     assert loop.time() - began < 5.0
-    assert bell._waiting == []
+    assert not bell._waiting
     assert all(timer.cancelled() for timer in loop._scheduled)
 
 
@@ -81,7 +81,7 @@ async def test_who_stopped_waiting_leaves_nothing_behind_and_disturbs_nobody():
         await asyncio.sleep(0)
         assert len(bell._waiting) == 1
         bell.ring()
-    assert bell._waiting == []
+    assert not bell._waiting
 
 
 async def test_a_ring_and_a_cancel_at_once_are_no_surprise():

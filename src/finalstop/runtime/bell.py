@@ -16,12 +16,13 @@ class Bell:
 
     def __init__(self) -> None:
         self.rings = False
-        self._waiting: list[asyncio.Future[bool]] = []
+        # A tuple, replaced and never changed: that of a bell that nobody waits for takes no memory.
+        self._waiting: tuple[asyncio.Future[bool], ...] = ()
 
     def ring(self) -> None:
         """Wake all who wait, and let nobody wait until `silence`. Idempotent."""
         self.rings = True
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, ()
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(True)
@@ -36,15 +37,14 @@ class Bell:
             return self.rings
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[bool] = loop.create_future()
-        self._waiting.append(waiter)
+        self._waiting = (*self._waiting, waiter)
         timer = loop.call_later(within_s, _give_up, waiter) if within_s < math.inf else None
         try:
             return await waiter
         finally:
             if timer is not None:
                 timer.cancel()
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
+            self._waiting = tuple(other for other in self._waiting if other is not waiter)
 
 
 def _give_up(waiter: asyncio.Future[bool]) -> None:

@@ -179,6 +179,11 @@ def asides(results: Results, name: str) -> list[str]:
         f"  {subject}: NOT RUN: {why.partition(chr(10))[0]}"
         for subject, why in played["missing"].items()
     ]
+    said += [
+        f"  {title(results, subject)}: at least; the load itself is the bound"
+        for subject, runs in played["subjects"].items()
+        if any(run["figures"].get("at_bound") for run in runs)
+    ]
     for subject, runs in played["subjects"].items():
         for number, run in enumerate(runs, start=1):
             if run["failures"]:

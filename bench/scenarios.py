@@ -164,7 +164,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
             title="most streams at 20 events/s with an added p99 under 50 ms",
             kind=Kind.SEARCH,
             plan=Plan(interval_us=_AT_20, steady_ms=3000),
-            subjects=("self", *_ALL_PEERS),
+            subjects=("self", "nginx", *_ALL_PEERS),
             quick=True,
             rounds_max=2,
         ),

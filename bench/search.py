@@ -16,7 +16,7 @@ from bench.measure import LOAD_BOUND, Run
 P99_MS_MAX: Final = 50.0
 # Where to begin: a good guess saves probes and changes nothing else.
 FIRST: Final[Mapping[str, int]] = {
-    "self": 1200, "express": 200, "fastapi": 100, "litellm": 75, "vercel": 75,
+    "self": 1200, "nginx": 2000, "express": 200, "fastapi": 100, "litellm": 75, "vercel": 75,
 }  # fmt: skip
 # How much more is tried while nothing was too much, and after a search that gave a hint.
 GROWTH: Final = 1.5

@@ -34,6 +34,14 @@ def test_a_figure_whose_streams_failed_is_not_shown():
     assert "STREAMS OF OURS WERE LOST" in text(broken)
 
 
+def test_a_capacity_that_the_load_bounds_is_at_least_that():
+    found = {"streams_per_core": 2500.0, "cpu_us_per_event": 9.0, "p99_ms": 40.0}
+    bounded = results(capacity=played(self=[run(at_bound=1.0, **found)]))
+    free = results(capacity=played(self=[run(at_bound=0.0, **found)]))
+    assert "at least; the load itself is the bound" in text(bounded)
+    assert "at least" not in text(free)
+
+
 def test_unquiet_figures_are_stamped_as_worthless():
     assert "UNQUIET" not in stamp(TAKEN)
     unquiet = {**TAKEN, "stamp": {**TAKEN["stamp"], "unquiet": True}}

@@ -35,7 +35,7 @@ def test_a_figure_whose_streams_failed_is_not_shown():
 
 
 def test_a_capacity_that_the_load_bounds_is_at_least_that():
-    found = {"streams_per_core": 2500.0, "cpu_us_per_event": 9.0, "p99_ms": 40.0}
+    found: dict[str, Any] = {"streams_per_core": 2500.0, "cpu_us_per_event": 9.0, "p99_ms": 40.0}
     bounded = results(capacity=played(self=[run(at_bound=1.0, **found)]))
     free = results(capacity=played(self=[run(at_bound=0.0, **found)]))
     assert "at least; the load itself is the bound" in text(bounded)

@@ -115,6 +115,15 @@ async def test_a_flush_that_fails_leaves_the_marks_as_they_were():
     assert request.transport.marks == [0, None]
 
 
+async def test_the_marks_of_a_connection_that_is_lost_are_nobodys():
+    it, request, writer = outlet()
+    request.transport.lose()
+    writer.error = ConnectionResetError("gone")
+    with pytest.raises(ConnectionResetError):
+        await it.flush()
+    assert request.transport.marks == [0]
+
+
 async def test_for_a_client_that_has_gone_there_is_nothing_to_flush():
     it, request, writer = outlet()
     request.transport = None

@@ -92,10 +92,10 @@ async def test_the_limits_are_the_configured_ones():
 
 async def test_the_loop_rests_as_long_as_is_configured():
     async with Simulator(require_key=False) as simulator:
-        configured = Settings(port=0, upstream=simulator.url, rest_s=0.007)
+        configured = Settings(port=0, upstream=simulator.url, rest_s=0.001)
         async with open_upstream(configured) as upstream:
             assert isinstance(upstream, DirectUpstream)
             gate = upstream._gate()
             assert gate is not None
             assert gate._rest is not None
-            assert gate._rest._rest_s == 0.007
+            assert gate._rest._rest_s == 0.001

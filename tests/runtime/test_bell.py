@@ -67,7 +67,11 @@ async def test_a_ring_in_the_instant_in_which_the_time_is_over_is_no_surprise(ri
     waiting = loop.create_task(bell.heard(30.0))
     await asyncio.sleep(0)
     (timer,) = loop._scheduled
-    for act in (bell.ring, timer._run) if rings_first else (timer._run, bell.ring):
+
+    def time_is_over():
+        timer._callback(*timer._args)  # by itself: the loop would take what it raises
+
+    for act in (bell.ring, time_is_over) if rings_first else (time_is_over, bell.ring):
         act()
     assert await waiting is rings_first
 

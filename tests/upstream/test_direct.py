@@ -34,14 +34,27 @@ async def test_the_gate_is_as_configured_and_shorter_than_any_timer(limits, tick
     assert (None if gate is None else gate._gate_s) == tick_s
 
 
-@pytest.mark.parametrize("gate_s", [0.0, 0.025])
-async def test_the_loop_rests_where_it_is_told_to_and_nowhere_else(gate_s):
-    limits = Limits(gate_s=gate_s)
-    told = DirectUpstream("http://127.0.0.1:9", credentials={}, limits=limits, rest_s=0.003)
+# limits, of a rest of 4 ms what is taken
+RESTS = [
+    ({"gate_s": 0.1}, 0.004),
+    ({"gate_s": 0.0}, 0.004),
+    # As many rests as a tick has beats are no longer than the tick.
+    ({"gate_s": 0.008}, 0.001),
+    ({"gate_s": 0.1, "idle_s": 0.016}, 0.001),
+    # And the same rule without a tick, so that no rests in a row are taken for silence.
+    ({"gate_s": 0.0, "idle_s": 0.016}, 0.001),
+    ({"gate_s": 0.0, "first_content_s": 0.016}, 0.001),
+]
+
+
+@pytest.mark.parametrize(("named", "rest_s"), RESTS)
+async def test_the_loop_rests_where_it_is_told_to_and_nowhere_else(named, rest_s):
+    limits = Limits(**named)
+    told = DirectUpstream("http://127.0.0.1:9", credentials={}, limits=limits, rest_s=0.004)
     gate = told._gate()
     assert gate is not None
     assert gate._rest is not None
-    assert gate._rest._rest_s == 0.003
+    assert gate._rest._rest_s == pytest.approx(rest_s)
     untold = DirectUpstream("http://127.0.0.1:9", credentials={}, limits=limits)._gate()
     assert untold is None or untold._rest is None
 

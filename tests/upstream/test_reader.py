@@ -118,3 +118,17 @@ def test_nothing_is_unread_only_until_the_first_byte():
     assert reader.is_unread
     reader.feed(b"H")
     assert not reader.is_unread
+
+
+def test_of_a_head_that_is_taken_nothing_is_left_and_trailers_are_not_kept():
+    reader = Reader()
+    reader.feed(b"HTTP/1.1 200 OK\r\nx-long: 1\r\ntransfer-encoding: chunked\r\n\r\n")
+    head, reader.head = reader.head, None
+    assert head is not None
+    assert head.headers["x-long"] == "1"
+    assert reader._headers == {}
+    reader.feed(b"1\r\nx\r\n0\r\nx-trailer: 2\r\n\r\n")
+    assert reader.is_whole
+    assert reader.has_head
+    assert reader._headers == {}
+    assert "x-trailer" not in head.headers

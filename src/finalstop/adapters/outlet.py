@@ -62,7 +62,8 @@ class ResponseOutlet:
         try:
             await self._writer.drain()
         finally:
-            transport.set_write_buffer_limits()
+            if not transport.is_closing():
+                transport.set_write_buffer_limits()
 
     def abort(self) -> None:
         """Cut the connection, without a proper end."""

@@ -114,11 +114,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         float,
         Meta(
             ge=0,
-            le=0.1,
-            description="while events come thick, the longest that the process sleeps to find "
-            "several of them at once, which saves a sixth of the work; 0 never sleeps",
+            le=0.005,
+            description="while reads come thick (20 and more within this time), the longest that "
+            "the process sleeps to find several at once, which saves a sixth of the work; 0 never "
+            "sleeps, nor does a gateway behind a proxy",
         ),
-    ] = 0.004
+    ] = 0.0025
     default_model: Annotated[
         str,
         Meta(

@@ -20,7 +20,7 @@ from finalstop.upstream.connections import Kept
 from finalstop.upstream.contract import Response, Sink, UpstreamRequest
 from finalstop.upstream.direct_calls import DirectAsk, DirectCall, DirectWell
 from finalstop.upstream.dressing import Dresser
-from finalstop.upstream.gate import Gate
+from finalstop.upstream.gate import BEATS, Gate
 from finalstop.upstream.gather import Gather
 from finalstop.upstream.http import CLOSE_S, KEEPALIVE_S, user_agent
 from finalstop.upstream.rest import Rest
@@ -39,8 +39,8 @@ class DirectUpstream:
         connections_max: 0 for no limit of our own; beyond it a call waits, at most `connect_s`.
         keepalive_s: how long a connection is kept idle.
         rest_s: the longest that the loop may sleep, under load, to find several reads at its next
-            look; it blocks all else that runs there. 0 for never, which is right wherever other
-            work shares the loop.
+            look; at most an eighth of the gate's tick. It blocks all else that runs there: leave it
+            0, for never, where other work shares the loop, or another upstream that rests.
 
     Raises:
         ValueError: the URL or a header is not allowed; says which and why.
@@ -81,7 +81,10 @@ class DirectUpstream:
         if self._closed:
             raise RuntimeError("the upstream is closed: call() came after close()")
         ask = self._ask(request)
-        call = DirectCall(self._open_well(), ask, sink, attempts=attempts, retry_until=retry_until)
+        well = self._open_well()
+        call = DirectCall(well, ask, sink, attempts=attempts, retry_until=retry_until)
+        if well.gate is not None:
+            well.gate.hurry()
         self._calls[call.task] = call
         call.task.add_done_callback(self._ended)
         return call
@@ -139,9 +142,12 @@ class DirectUpstream:
     def _gate(self) -> Gate | None:
         limits = self._limits
         # A pause of ours must never be taken for the upstream's silence.
-        gate_s = min(limits.gate_s, limits.idle_s / 2, limits.first_content_s / 2)
+        pause_s = min(limits.idle_s, limits.first_content_s) / 2
+        gate_s = min(limits.gate_s, pause_s)
+        # Nor may a rest hold up the gate's beats: as many of them as make a tick would be longer.
+        rest_s = min(self._rest_s, (gate_s or pause_s) / BEATS)
         loop = asyncio.get_running_loop()
-        rest = Rest(self._rest_s, loop) if self._rest_s else None
+        rest = Rest(rest_s, loop) if rest_s else None
         return Gate(gate_s, loop, rest=rest) if gate_s or rest else None
 
     def _tls(self) -> ssl.SSLContext:

@@ -172,6 +172,8 @@ class DirectCall:
             return
         self._streaming = True
         self._ask = None  # nothing is asked again, and what was asked may be large
+        if self._gate is not None:
+            self._gate.hurry()
         try:
             self._inflater = inflater_for(head, bytes_max=self._well.inflated_bytes)
         except InflateError as error:
@@ -304,6 +306,8 @@ class DirectCall:
         self._connection = connection
         connection.hold(self)
         self._is_reused = connection.kept_at is not None
+        if self._gate is not None:
+            self._gate.hurry()
         if self._sink is not None:
             self._sink.connected()
         connection.listen()

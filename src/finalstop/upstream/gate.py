@@ -9,7 +9,8 @@ answer never are, and runs free again as soon as a tick finds nothing to read.
 A tick has `BEATS`: each stream keeps to one of them. Were all read at once, the last would wait for
 all the others.
 
-Every read of a stream that is not gated is told to the loop's rest, if it has one (`rest`).
+A read after which its stream stays open is told to the loop's rest, if it has one (`rest`): what
+is gated has a rhythm already.
 
 A pause is ours and not the upstream's silence: it begins with a read and is shorter than any
 timer (`direct` sees to that), and the last word of an answer waits for a tick at most.
@@ -60,8 +61,7 @@ class Gate:
     Args:
         gate_s: the tick, in seconds; 0 gates nobody.
         loop: the loop of the connections.
-        rest: what is told of each read that no tick has brought about; None where the loop does
-            not rest.
+        rest: the loop's; None where it does not rest.
     """
 
     def __init__(
@@ -88,6 +88,11 @@ class Gate:
             if self._rest is not None:
                 self._rest.saw_read()
         connection.read_at = now
+
+    def hurry(self) -> None:
+        """A call is on its way to its first words: no rest for a few turns."""
+        if self._rest is not None:
+            self._rest.hurry()
 
     def _close(self, connection: Gated, now: float) -> None:
         connection.pause()

@@ -1,14 +1,14 @@
 """The rest: under load the loop looks at its sockets in a rhythm, not whenever one has bytes.
 
 A loop with a thousand streams is woken for each event by itself: the process falls asleep and is
-woken, the poll tells of one socket, and what the last event had warmed is cold again. That costs as
-much as all that is done with the event. So while reads come thick the loop sleeps after a turn, for
-about as long as a batch of them takes to come, and finds that batch at its next look. Each read
-is still handled, and written, by itself: nothing is joined that came apart.
+woken, the poll tells of one socket, and what the last event had warmed is cold again. So while
+reads come thick the loop sleeps after a turn, for about as long as a batch of them takes to come,
+and finds that batch at its next look. Each read is still handled, and written, by itself.
 
 It blocks the thread, and with it whatever else the loop has to do: only a program that is nothing
-but a relay may turn it on. No rest is longer than `rest_s`, and there is none while few streams
-speak, or while the loop has more to do than time.
+but a relay may turn it on. There is none while reads are few, or while the loop has more to do than
+time. What takes several turns would pay for each of them: so whoever is on the way to an answer's
+first words says so, with `hurry`, and the next turns are spared.
 """
 
 from __future__ import annotations
@@ -30,20 +30,23 @@ SPAN_S: Final = 0.05
 # What is not worth lying down for: the system itself wakes a sleeper this much late.
 LEAST_S: Final = 0.0002
 
+# From one step of a call to the next, or from its head to its first words at the client.
+HURRIED_TURNS: Final = 4
+
 
 class Rest:
     """One for a loop. Tell it of every read.
 
     Args:
-        rest_s: the longest rest, in seconds.
+        rest_s: the longest rest, in seconds. One under `LEAST_S` never comes.
         loop: the loop that rests.
         clock: monotonic seconds, finer than a loop's own.
         sleep: blocks for so many seconds.
     """
 
     __slots__ = (
-        "_apart_s", "_call_soon", "_clock", "_is_told", "_look_at", "_reads", "_rest_s", "_since",
-        "_sleep",
+        "_apart_s", "_call_later", "_clock", "_hurried", "_is_told", "_look_at", "_reads",
+        "_rest_s", "_since", "_sleep",
     )  # fmt: skip
 
     def __init__(
@@ -55,10 +58,12 @@ class Rest:
         sleep: Callable[[float], None] = time.sleep,  # noqa: TID251 - to block is what it is for
     ) -> None:
         self._rest_s: Final = rest_s
-        self._call_soon: Final = loop.call_soon
+        # Not soon: asyncio would call before it handles what the poll of that turn has found.
+        self._call_later: Final = loop.call_later
         self._clock: Final = clock
         self._sleep: Final = sleep
         self._is_told = False
+        self._hurried = 0
         # How thick they come: so many since then.
         self._reads = 0
         self._since = clock()
@@ -71,13 +76,19 @@ class Rest:
         self._reads += 1
         if not self._is_told:
             self._is_told = True
-            self._call_soon(self._after_turn)
+            self._call_later(0.0, self._after_turn)
+
+    def hurry(self) -> None:
+        """Something is under way that takes a few turns, and somebody waits for it."""
+        self._hurried = HURRIED_TURNS
 
     def _after_turn(self) -> None:
         self._is_told = False
         now = self._clock()
-        if self._apart_s:
-            left_s = self._look_at - now
+        if self._hurried:
+            self._hurried -= 1
+        elif self._apart_s:
+            left_s = min(self._look_at - now, self._apart_s)
             if left_s > LEAST_S:
                 self._sleep(left_s)
                 now = self._clock()

@@ -30,6 +30,7 @@ COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
         Column("set-up ms/stream", "setup_ms_per_stream", 2),
         Column("added p50 ms", "p50_ms", 2),
         Column("added p99 ms", "p99_ms", 1),
+        Column("first byte p50 ms", "first_byte_p50_ms", 1),
     ),
     "held": (
         Column("streams", "streams", 0),

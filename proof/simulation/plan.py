@@ -58,7 +58,7 @@ BYTES: Final[dict[str, int]] = {
 KINDS: Final = {"answer": 5, "form": 2, "fault": 8}
 PACES_MS: Final = (0, 0, 0, 125, 250, 500, 1000)
 
-# Beside the 25 ms that it is by itself, which gates only what comes in one instant.
+# Beside the 27 ms that it is by itself, which gates only what comes in one instant.
 GATES_S: Final = (0.125, 0.25, 0.5)
 
 Leaving = Literal["fin", "rst", "half"]

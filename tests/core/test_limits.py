@@ -24,7 +24,7 @@ ROWS = [
     ("idle_s", 120.0, *ABOVE_ZERO),
     ("deadline_s", 3600.0, *ABOVE_ZERO),
     ("keep_alive_s", 15.0, *ABOVE_ZERO),
-    ("gate_s", 0.025, [0.0, 1.0], [-0.001, 1.001]),
+    ("gate_s", 0.027, [0.0, 1.0], [-0.001, 1.001]),
     ("body_s", 30.0, *ABOVE_ZERO),
     ("write_s", 30.0, *ABOVE_ZERO),
     ("linger_s", 0.0, *FROM_ZERO),

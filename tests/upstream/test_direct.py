@@ -1,6 +1,8 @@
 """What is `DirectUpstream`'s own; what it shares with the other is run over both, in `test_http`,
 `test_calls` and `test_faults`."""
 
+from typing import Any
+
 import pytest
 
 from finalstop.core.limits import Limits
@@ -19,7 +21,7 @@ def upstream_to(url, **limits):
 
 # limits, the gate's tick
 GATES = [
-    ({}, 0.025),
+    ({}, 0.027),
     ({"gate_s": 0.0}, None),
     ({"gate_s": 0.5}, 0.5),
     # A pause of ours is never taken for the upstream's silence.
@@ -57,6 +59,28 @@ async def test_the_loop_rests_where_it_is_told_to_and_nowhere_else(named, rest_s
     assert gate._rest._rest_s == pytest.approx(rest_s)
     untold = DirectUpstream("http://127.0.0.1:9", credentials={}, limits=limits)._gate()
     assert untold is None or untold._rest is None
+
+
+async def test_each_step_of_a_call_spares_the_turns_that_follow_a_rest():
+    steps: list[str] = []
+
+    class Steps(RecordingSink):
+        """Notes where in its call it is."""
+
+        def note(self, letter, *what):
+            steps.append(what[0])
+            super().note(letter, *what)
+
+    async with RawServer([CHUNKED, chunk(b"x"), LAST_CHUNK]) as server:
+        upstream = DirectUpstream(server.url, credentials={}, limits=Limits(), rest_s=0.003)
+        gate: Any = upstream._open_well().gate
+        gate.hurry = lambda: steps.append("hurry")
+        sink = Steps()
+        sink.call = upstream.call(POST, sink, attempts=1, retry_until=0.0)
+        await sink.ended()
+        await upstream.close()
+    told = ["hurry", "hurry", "connected", "written", "hurry", "responded", "data", "eof"]
+    assert steps == told
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ class Limits(Struct, frozen=True, kw_only=True):
             description="the gateway reads a stream that says more within this time only once in "
             "it, which saves half of the work; 0 reads at once"
         ),
-    ] = 0.025
+    ] = 0.027
     body_s: Annotated[
         Seconds, Meta(description="for a client to send its request body; then 408")
     ] = 30.0

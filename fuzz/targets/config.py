@@ -42,11 +42,14 @@ def sources_of(data: bytes) -> Sources:
     """Take an input apart. What no operating system can carry is left out."""
     found = Sources({}, [], [], {}, None, [], [])
     secret = {knob.name for knob in KNOBS if knob.secret}
+    open_text: list[str] = []
     for line in data.decode("utf-8", "replace").split("\n"):
         kind, rest = line[:1], line[1:].replace("\0", "")
         name, equals, value = rest.partition("=")
         if name in secret and len(value) >= SECRET_CHARACTERS_MIN and kind in {"E", "D", "S"}:
             found.secrets.append(value)
+        else:
+            open_text.append(line)
         if name and name.islower() and kind in {"E", "D"}:
             name = f"FINALSTOP_{name.upper()}"
         match kind:
@@ -62,6 +65,8 @@ def sources_of(data: bytes) -> Sources:
                 found.config = rest
             case _:
                 found.toml.append(line)
+    # What is said in the open as well, a path that repeats the bytes of a key, may be told.
+    found.secrets = [it for it in found.secrets if not any(it in line for line in open_text)]
     return found
 
 

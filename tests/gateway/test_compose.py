@@ -95,7 +95,6 @@ async def test_the_loop_rests_as_long_as_is_configured():
         configured = Settings(port=0, upstream=simulator.url, rest_s=0.001)
         async with open_upstream(configured) as upstream:
             assert isinstance(upstream, DirectUpstream)
-            gate = upstream._gate()
-            assert gate is not None
-            assert gate._rest is not None
-            assert gate._rest._rest_s == 0.001
+            rest = upstream._gate()._rest
+            assert rest is not None
+            assert rest._rest_s == 0.001

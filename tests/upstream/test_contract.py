@@ -4,7 +4,7 @@ import pytest
 
 from finalstop.core.endings import EndReason
 from finalstop.upstream.calls import HttpCall
-from finalstop.upstream.contract import Call, Sink, Upstream, UpstreamFailedError
+from finalstop.upstream.contract import Call, ResponseHead, Sink, Upstream, UpstreamFailedError
 from finalstop.upstream.gather import Gather
 from finalstop.upstream.http import AiohttpUpstream
 from tests.upstream.sinks import ORDER, RecordingSink
@@ -48,3 +48,23 @@ def test_the_contracts_order_is_accepted(letters):
 @pytest.mark.parametrize("letters", OUT_OF_ORDER)
 def test_every_other_order_is_refused(letters):
     assert not ORDER.fullmatch(letters)
+
+
+def test_of_the_upstreams_headers_those_that_a_client_reads_are_passed_on_as_they_are():
+    passed = {
+        "request-id": "req_1",
+        "anthropic-ratelimit-tokens-remaining": "9",
+        "anthropic-organization-id": "o",
+        "retry-after": "7",
+        "retry-after-ms": "6500",
+    }
+    withheld = {
+        "set-cookie": "a=b",
+        "content-length": "5",
+        "content-encoding": "gzip",
+        "transfer-encoding": "chunked",
+        "connection": "close",
+        "server": "x",
+        "x-anthropic-internal": "x",
+    }
+    assert ResponseHead(200, {**withheld, **passed}).passed == passed

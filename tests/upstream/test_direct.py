@@ -22,7 +22,7 @@ def upstream_to(url, **limits):
 # limits, the gate's tick
 GATES = [
     ({}, 0.027),
-    ({"gate_s": 0.0}, None),
+    ({"gate_s": 0.0}, 0.0),
     ({"gate_s": 0.5}, 0.5),
     # A pause of ours is never taken for the upstream's silence.
     ({"gate_s": 0.5, "idle_s": 0.2}, 0.1),
@@ -33,7 +33,7 @@ GATES = [
 @pytest.mark.parametrize(("limits", "tick_s"), GATES)
 async def test_the_gate_is_as_configured_and_shorter_than_any_timer(limits, tick_s):
     gate = upstream_to("http://127.0.0.1:9", **limits)._gate()
-    assert (None if gate is None else gate._gate_s) == tick_s
+    assert gate._gate_s == tick_s
 
 
 # limits, of a rest of 4 ms what is taken
@@ -53,12 +53,11 @@ RESTS = [
 async def test_the_loop_rests_where_it_is_told_to_and_nowhere_else(named, rest_s):
     limits = Limits(**named)
     told = DirectUpstream("http://127.0.0.1:9", credentials={}, limits=limits, rest_s=0.004)
-    gate = told._gate()
-    assert gate is not None
-    assert gate._rest is not None
-    assert gate._rest._rest_s == pytest.approx(rest_s)
-    untold = DirectUpstream("http://127.0.0.1:9", credentials={}, limits=limits)._gate()
-    assert untold is None or untold._rest is None
+    rest = told._gate()._rest
+    assert rest is not None
+    assert rest._rest_s == pytest.approx(rest_s)
+    untold = DirectUpstream("http://127.0.0.1:9", credentials={}, limits=limits)
+    assert untold._gate()._rest is None
 
 
 async def test_each_step_of_a_call_spares_the_turns_that_follow_a_rest():

@@ -83,8 +83,7 @@ class DirectUpstream:
         ask = self._ask(request)
         well = self._open_well()
         call = DirectCall(well, ask, sink, attempts=attempts, retry_until=retry_until)
-        if well.gate is not None:
-            well.gate.hurry()
+        well.gate.hurry()
         self._calls[call.task] = call
         call.task.add_done_callback(self._ended)
         return call
@@ -139,7 +138,7 @@ class DirectUpstream:
             )
         return self._well
 
-    def _gate(self) -> Gate | None:
+    def _gate(self) -> Gate:
         limits = self._limits
         # A pause of ours must never be taken for the upstream's silence.
         pause_s = min(limits.idle_s, limits.first_content_s) / 2
@@ -147,8 +146,7 @@ class DirectUpstream:
         # Nor may a rest hold up the gate's beats: as many of them as make a tick would be longer.
         rest_s = min(self._rest_s, (gate_s or pause_s) / BEATS)
         loop = asyncio.get_running_loop()
-        rest = Rest(rest_s, loop) if rest_s else None
-        return Gate(gate_s, loop, rest=rest) if gate_s or rest else None
+        return Gate(gate_s, loop, rest=Rest(rest_s, loop) if rest_s else None)
 
     def _tls(self) -> ssl.SSLContext:
         if self._ssl_context is not None:

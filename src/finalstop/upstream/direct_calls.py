@@ -47,8 +47,7 @@ class DirectWell(Struct, frozen=True):
         where: host:port, for messages.
         connect_s: the bound on connecting, for messages; `kept` keeps it.
         inflated_bytes: the most a compressed body may decompress to.
-        gate: what has streams that flow read once per tick, and the loop rest; None to read
-            whenever bytes come.
+        gate: what has streams that flow read once per tick, and the loop rest.
         jitter: chance from [0, 1), for the backoff.
     """
 
@@ -56,7 +55,7 @@ class DirectWell(Struct, frozen=True):
     where: str
     connect_s: float
     inflated_bytes: int
-    gate: Gate | None
+    gate: Gate
     jitter: Callable[[], float]
 
 
@@ -139,7 +138,7 @@ class DirectCall:
                 self._broke(malformed(complaint, self._well.where))
             elif reader.is_whole:
                 self._body_over()
-            elif self._gate is not None and self._streaming and self._connection is not None:
+            elif self._streaming and self._connection is not None:
                 self._gate.after_read(self._connection)
         except Exception as error:  # noqa: BLE001 - a bug of ours ends one call, not the process
             self._crashed(error)
@@ -172,8 +171,7 @@ class DirectCall:
             return
         self._streaming = True
         self._ask = None  # nothing is asked again, and what was asked may be large
-        if self._gate is not None:
-            self._gate.hurry()
+        self._gate.hurry()
         try:
             self._inflater = inflater_for(head, bytes_max=self._well.inflated_bytes)
         except InflateError as error:
@@ -306,8 +304,7 @@ class DirectCall:
         self._connection = connection
         connection.hold(self)
         self._is_reused = connection.kept_at is not None
-        if self._gate is not None:
-            self._gate.hurry()
+        self._gate.hurry()
         if self._sink is not None:
             self._sink.connected()
         connection.listen()

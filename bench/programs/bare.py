@@ -104,7 +104,7 @@ async def messages(request: web.Request) -> web.StreamResponse:
         response.enable_chunked_encoding()
         writer = await response.prepare(request)
         assert writer is not None
-        outlet = ResponseOutlet(request, writer)
+        outlet = ResponseOutlet(request.transport, writer.drain, chunked=True)
         pipe.opened(outlet)
         if await pipe.over:
             await response.write_eof()

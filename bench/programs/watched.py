@@ -18,6 +18,7 @@ from finalstop.gateway.compose import open_relay, open_upstream
 from finalstop.gateway.config import Settings
 from finalstop.gateway.front import FRONT, Front
 from finalstop.gateway.serve import BACKLOG, LEFT_S, loop_factory
+from finalstop.gateway.speaker import Speakers
 from finalstop.runtime.head import view_head
 from finalstop.wire.formats import encoder_for
 
@@ -32,7 +33,8 @@ async def watch(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers=dict(view_head(stream, encoder).headers))
         writer = await response.prepare(request)
         assert writer is not None
-        await stream.view(encoder, ResponseOutlet(request, writer))
+        outlet = ResponseOutlet(request.transport, writer.drain, chunked=True)
+        await stream.view(encoder, outlet)
         await response.write_eof()
     return response
 
@@ -44,7 +46,10 @@ async def serve(settings: Settings) -> None:
         app.router.add_get("/streams/{id}", watch)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=LEFT_S)
         await runner.setup()
-        await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
+        assert runner.server is not None  # it has been set up
+        speakers = Speakers(runner.server, write_s=settings.limits.write_s)
+        loop = asyncio.get_running_loop()
+        await loop.create_server(speakers, settings.host, settings.port, backlog=BACKLOG)
         await asyncio.Event().wait()
 
 

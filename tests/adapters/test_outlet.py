@@ -45,9 +45,12 @@ class Writer:
     def __init__(self):
         self.drained = 0
         self.error = None
+        self.lost = None
 
     async def drain(self):
         self.drained += 1
+        if self.lost is not None:
+            self.lost.lose()
         if self.error is not None:
             raise self.error
 
@@ -55,7 +58,8 @@ class Writer:
 def outlet(version=HttpVersion11):
     request: Any = SimpleNamespace(version=version, transport=Transport())
     writer: Any = Writer()
-    return ResponseOutlet(request, writer), request, writer
+    chunked = version >= HttpVersion11
+    return ResponseOutlet(request.transport, writer.drain, chunked=chunked), request, writer
 
 
 @pytest.mark.parametrize(
@@ -117,7 +121,7 @@ async def test_a_flush_that_fails_leaves_the_marks_as_they_were():
 
 async def test_the_marks_of_a_connection_that_is_lost_are_nobodys():
     it, request, writer = outlet()
-    request.transport.lose()
+    writer.lost = request.transport
     writer.error = ConnectionResetError("gone")
     with pytest.raises(ConnectionResetError):
         await it.flush()
@@ -126,9 +130,30 @@ async def test_the_marks_of_a_connection_that_is_lost_are_nobodys():
 
 async def test_for_a_client_that_has_gone_there_is_nothing_to_flush():
     it, request, writer = outlet()
-    request.transport = None
+    request.transport.lose()
     await it.flush()
-    assert writer.drained == 0
+    await ResponseOutlet(None, writer.drain, chunked=True).flush()
+    assert (writer.drained, request.transport.marks) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("version", "wire"), [(HttpVersion11, b"1\r\na\r\n0\r\n\r\n"), (HttpVersion10, b"a")]
+)
+def test_the_last_chunk_says_that_the_body_is_over(version, wire):
+    it, request, _ = outlet(version)
+    it.write(b"a")
+    it.finish()
+    assert request.transport.wire == wire
+
+
+@pytest.mark.parametrize("gone", ["lost", "from the first"])
+def test_nothing_is_said_to_a_client_that_has_gone(gone):
+    it, request, writer = outlet()
+    request.transport.lose()
+    if gone == "from the first":
+        it = ResponseOutlet(None, writer.drain, chunked=True)
+    it.finish()
+    assert request.transport.wire == b""
 
 
 def test_cutting_resets_the_connection_and_may_come_late():

@@ -341,8 +341,9 @@ async def test_a_bug_of_ours_cuts_the_answer_and_never_ends_it_as_if_it_were_who
         reply = await gateway.post(path, STREAM)
         assert reply.status == 200
         assert reply.ended != "whole"
-        (line,) = gateway.lines_of("handler_failed")
+        (line,) = gateway.lines_of("view_failed")
         assert line["error"] == "ZeroDivisionError"
+        assert line["stream"] == gateway.lines_of("stream_ended")[0]["stream"]
 
 
 async def test_a_linger_lets_the_stream_go_on_without_its_client():

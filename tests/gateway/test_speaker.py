@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.test_utils import make_mocked_request
 
-from finalstop.gateway.speaker import speaker_for
+from finalstop.gateway.speaker import Speakers
 from tests.gateway.served import ASK, Log, error_of, logged, request, served
 from tests.simulator.rawclient import connect, read_reply
 
@@ -160,7 +160,7 @@ def speaker():
     async def handler(_request):
         raise AssertionError("nobody asks")
 
-    return speaker_for(web.Server(handler), write_s=30)
+    return Speakers(web.Server(handler), write_s=30)()
 
 
 def a_request(*, sent_bytes):

@@ -77,7 +77,8 @@ async def _view(
         log.warning(why, stream.id)
     writer = await response.prepare(request)
     assert writer is not None
-    outlet = ResponseOutlet(request, writer)
+    chunked = request.version >= HttpVersion11
+    outlet = ResponseOutlet(request.transport, writer.drain, chunked=chunked)
     try:
         await stream.view(encoder, outlet)
         async with asyncio.timeout(write_s):

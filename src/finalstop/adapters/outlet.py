@@ -1,32 +1,42 @@
 """The outlet of an aiohttp response: a viewer's bytes, straight to the transport.
 
 `StreamResponse.write` is a coroutine, and awaiting it would cost a task wake-up per event. So the
-head goes out through aiohttp, the body through here, framed the way the head promised, and the
-last chunk through aiohttp again. The gateway, itself an aiohttp program, writes through it, too.
+head goes out through aiohttp, and the body through here, framed the way the head promised. The
+gateway, itself an aiohttp program, writes through it, too.
 """
 
 from __future__ import annotations
 
-from aiohttp import HttpVersion11, web
-from aiohttp.abc import AbstractStreamWriter
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class ResponseOutlet:
     """Keeps `runtime.viewer.Outlet`.
 
     Args:
-        request: the request that is being answered.
-        writer: what preparing the response returned; nothing else may write to it meanwhile.
+        transport: the client's connection; nothing else may write to it meanwhile. None if it has
+            gone. Once it goes it says that it is closing, and that it holds nothing.
+        drain: waits until the transport has room. It may raise `ConnectionError`: the client has
+            gone.
+        chunked: whether the body is framed; HTTP/1.0 knows no chunks, and ends with the connection.
     """
 
-    def __init__(self, request: web.Request, writer: AbstractStreamWriter) -> None:
-        self._request = request
-        # Kept for the two calls per event. Once the client has gone it says that it is closing,
-        # and that it holds nothing.
-        self._transport = request.transport
-        self._writer = writer
-        # HTTP/1.0 knows no chunks: the body ends with the connection.
-        self._chunked = request.version >= HttpVersion11
+    __slots__ = ("_chunked", "_drain", "_transport")
+
+    def __init__(
+        self,
+        transport: asyncio.Transport | None,
+        drain: Callable[[], Awaitable[object]],
+        *,
+        chunked: bool,
+    ) -> None:
+        self._transport = transport
+        self._drain = drain
+        self._chunked = chunked
 
     @property
     def backlog(self) -> int:
@@ -49,21 +59,27 @@ class ResponseOutlet:
 
     async def drain(self) -> None:
         """Wait until the transport has room."""
-        await self._writer.drain()
+        await self._drain()
 
     async def flush(self) -> None:
         """Wait until the transport has handed everything to the kernel."""
-        transport = self._request.transport
-        if transport is None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
             return
         # `drain` waits for the low-water mark only; the connection may serve another request,
         # so its marks are put back.
         transport.set_write_buffer_limits(high=0)
         try:
-            await self._writer.drain()
+            await self._drain()
         finally:
             if not transport.is_closing():
                 transport.set_write_buffer_limits()
+
+    def finish(self) -> None:
+        """Say that the body is over. Nothing is written after it, nor to a client that has gone."""
+        transport = self._transport
+        if self._chunked and transport is not None and not transport.is_closing():
+            transport.write(LAST_CHUNK)
 
     def abort(self) -> None:
         """Cut the connection, without a proper end."""

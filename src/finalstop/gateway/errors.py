@@ -91,13 +91,16 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except ConnectionError:
         raise  # the client has gone; there is nobody to tell
     except Exception as error:  # noqa: BLE001 - whatever it was, the client gets one shape
-        # The text of an exception may hold a prompt: its type and its place are enough.
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{frame.filename}:{frame.lineno}"
-        log.error(  # noqa: TRY400 - see above
-            "handler_failed", path=request.path, error=type(error).__name__, where=where
+        log.error(  # noqa: TRY400 - the text of an exception may hold a prompt
+            "handler_failed", path=request.path, error=type(error).__name__, where=place_of(error)
         )
         return error_response(500, f"finalstop failed ({type(error).__name__}); see its log.")
+
+
+def place_of(error: Exception) -> str:
+    """Where it was raised, as `file:line`: with its type, all that may be told of it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename}:{frame.lineno}"
 
 
 def _http_exception(request: web.Request, error: web.HTTPException) -> web.StreamResponse:

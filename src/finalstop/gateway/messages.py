@@ -10,18 +10,18 @@ import msgspec
 import structlog
 from aiohttp import HttpVersion11, web
 
-from finalstop.adapters.outlet import ResponseOutlet
 from finalstop.core.receipt import Ended
 from finalstop.gateway.auth import Admission, forwarded_headers
 from finalstop.gateway.body import boolean, plain_fields, read_fields, streaming_body
 from finalstop.gateway.errors import RequestError, ended_response, receipt_link
 from finalstop.gateway.front import FRONT, Front, linger_s, stream_headers
 from finalstop.gateway.passthrough import pass_through
+from finalstop.gateway.view import View, ViewResponse
 from finalstop.runtime.head import view_head
 from finalstop.runtime.intake import UpstreamSource
-from finalstop.runtime.stream import Stream
+from finalstop.runtime.stream import Presence, Stream
 from finalstop.upstream.contract import UpstreamRequest
-from finalstop.wire.formats import Encoder, encoder_for
+from finalstop.wire.formats import encoder_for
 
 log = structlog.get_logger("finalstop.gateway")
 
@@ -81,41 +81,29 @@ def _open(
 async def _stream(
     front: Front, request: web.Request, stream: Stream, wire_format: str
 ) -> web.StreamResponse:
-    with stream.presence():
+    with stream.presence() as presence:
         await stream.begun(front.limits.commit_s)
         failed = stream.failed_at_once
         if failed is not None:
             return ended_response(stream, failed)
-        return await _view(request, stream, wire_format)
+        return await _view(front, request, stream, wire_format, presence)
 
 
-async def _view(request: web.Request, stream: Stream, wire_format: str) -> web.StreamResponse:
+async def _view(
+    front: Front, request: web.Request, stream: Stream, wire_format: str, presence: Presence
+) -> web.StreamResponse:
+    """The head; the view itself goes on when the handler has returned."""
     encoder = encoder_for(wire_format)
-    response = _response_of(stream, encoder)
+    head = view_head(stream, encoder)
+    response = ViewResponse(headers={**head.headers, "link": receipt_link(stream)})
     if request.version < HttpVersion11:
         response.force_close()
         log.warning("http_1_0_client", stream=stream.id, why="the body ends with the connection")
-    writer = await response.prepare(request)
-    assert writer is not None
-    outlet = ResponseOutlet(request, writer)
-    try:
-        await stream.view(encoder, outlet)
-        # It does not wait: whoever takes nothing has been cut before, or is by `Speaker`.
-        await response.write_eof()
-    except ConnectionError as error:
-        # The reader is gone, or takes nothing: its view ends with a cut, never with a proper end.
-        log.warning("view_cut", stream=stream.id, why=str(error) or type(error).__name__)
-        outlet.abort()
-    except Exception:
-        outlet.abort()
-        raise
+    await response.prepare(request)
+    response.view = View(
+        stream, encoder, presence.pass_on(), request, response, write_s=front.limits.write_s
+    )
     return response
-
-
-def _response_of(stream: Stream, encoder: Encoder) -> web.StreamResponse:
-    # Beside the view and not in it, which would keep the headers twice while the answer streams.
-    head = view_head(stream, encoder)
-    return web.StreamResponse(headers={**head.headers, "link": receipt_link(stream)})
 
 
 async def _whole(stream: Stream) -> web.Response:

@@ -24,7 +24,7 @@ from finalstop.gateway.auth import Gatekeeper
 from finalstop.gateway.compose import open_relay, open_upstream
 from finalstop.gateway.config import Settings
 from finalstop.gateway.front import Front
-from finalstop.gateway.speaker import speaker_for
+from finalstop.gateway.speaker import Speakers
 from finalstop.runtime.relay import Relay
 from finalstop.telemetry.logline import configure
 
@@ -123,27 +123,22 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             shutdown_timeout=LEFT_S,
         )
         await runner.setup()
-        write_s = relay.limits.write_s
+        assert runner.server is not None  # it has been set up
+        speakers = Speakers(runner.server, write_s=relay.limits.write_s)
         try:
-            async with _listening(settings, runner, write_s=write_s) as url:
+            async with _listening(settings, speakers) as url:
                 yield Gateway(url, relay)
         finally:
             relay.cut("The gateway is closed.")
             await runner.cleanup()
+            speakers.close()
 
 
 @asynccontextmanager
-async def _listening(
-    settings: Settings, runner: web.AppRunner, *, write_s: float
-) -> AsyncIterator[str]:
-    server = runner.server
-    assert server is not None  # it has been set up
+async def _listening(settings: Settings, speakers: Speakers) -> AsyncIterator[str]:
     try:
         listener = await asyncio.get_running_loop().create_server(
-            lambda: speaker_for(server, write_s=write_s),
-            settings.host,
-            settings.port,
-            backlog=BACKLOG,
+            speakers, settings.host, settings.port, backlog=BACKLOG
         )
     except OSError as error:
         raise CannotListenError(str(error)) from error

@@ -5,6 +5,8 @@ text, with the client's own bytes in the answer and in its log. Those may be a k
 
 And it waits for a client that takes nothing: a closed connection is kept until its last byte is
 taken. A view has a clock of its own; whole answers, a Message or an error, get theirs here.
+
+A view gets the connection for itself (`gateway.view`): aiohttp's part ends with the head.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ import asyncio
 from typing import Any, Final
 
 import structlog
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
 from finalstop.gateway.errors import error_response
+from finalstop.gateway.view import View, ViewResponse
 
 # RFC 6585, section 5; aiohttp says 400, and then a client looks for the mistake in its body.
 HEAD_TOO_LARGE: Final = 431
@@ -25,24 +28,102 @@ HEAD_TOO_LARGE: Final = 431
 # reset it, and the client might never see why. aiohttp's 10 s are a gift to whoever sends slowly.
 LINGER_S: Final = 2.0
 
+# What ends the head of a request: RFC 9112, section 2.1.
+BLANK_LINE: Final = b"\r\n\r\n"
+
 log = structlog.get_logger("finalstop.gateway")
 
 
-class Speaker(web.RequestHandler):
-    """Speaks HTTP with one client. Subclassed because aiohttp offers no other way to be told.
+class Speakers:
+    """All that speak HTTP for one gateway, and the views that have their connections for now.
 
-    A client that takes nothing of an answer for `write_s` is cut.
+    Call it for a new connection's protocol; it is a factory for `loop.create_server`.
+
+    Args:
+        server: whose handler answers.
+        write_s: a client that takes nothing of an answer for so long is cut, in seconds.
     """
 
-    __slots__ = ("_looking", "_write_s")
+    def __init__(self, server: web.Server, *, write_s: float) -> None:
+        self._server: Final = server
+        self._write_s: Final = write_s
+        self._loop: Final = asyncio.get_running_loop()
+        self.views: Final[set[View]] = set()
+
+    def __call__(self) -> Speaker:
+        """A protocol for one connection."""
+        # Bodies are not decompressed: an encoded one is refused, not unpacked first.
+        kwargs: dict[str, Any] = {
+            "access_log": None,
+            "auto_decompress": False,
+            "tcp_keepalive": False,  # the listener's connections have it from the listener
+            "lingering_time": LINGER_S,
+        }
+        return Speaker(self._server, self, write_s=self._write_s, loop=self._loop, **kwargs)
+
+    def close(self) -> None:
+        """Close the connections that views have; the server closes the others."""
+        for view in tuple(self.views):
+            view.close()
+
+
+class Speaker(web.RequestHandler):
+    """Speaks HTTP with one client. Subclassed because aiohttp offers no other way to be told."""
+
+    __slots__ = ("_head_bytes", "_looking", "_speakers", "_taken_bytes", "_view", "_write_s")
 
     # aiohttp asks the system for these at every connection, and nobody here wants to know.
     peername = sockname = ssl_context = None
 
-    def __init__(self, server: web.Server, *, write_s: float, **kwargs: Any) -> None:
+    def __init__(
+        self, server: web.Server, speakers: Speakers, *, write_s: float, **kwargs: Any
+    ) -> None:
         super().__init__(server, **kwargs)
+        self._speakers = speakers
         self._write_s = write_s
         self._looking: asyncio.TimerHandle | None = None
+        # The view whose head is out, until it begins.
+        self._view: View | None = None
+        # Of the request in hand: how long its head is, and how much has come in all.
+        self._head_bytes = 0
+        self._taken_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Take what was read."""
+        if not self._taken_bytes:
+            self._head_bytes = data.find(BLANK_LINE) + len(BLANK_LINE)
+        self._taken_bytes += len(data)
+        super().data_received(data)
+
+    def _has_all_of(self, request: web.BaseRequest) -> bool:
+        """Whether this request has come, and not a byte of the next: the parser does not tell.
+
+        In doubt no: where the head came in pieces, or its body in chunks.
+        """
+        if self._head_bytes < len(BLANK_LINE) or hdrs.TRANSFER_ENCODING in request.headers:
+            return False
+        return self._taken_bytes == self._head_bytes + (request.content_length or 0)
+
+    async def start(self) -> None:
+        """Answer requests, until there are no more or a view is to have the connection."""
+        try:
+            await super().start()
+        except BaseException:
+            if self._view is not None:  # the client has gone between head and view
+                self._view.leave()
+            raise
+        view, self._view = self._view, None
+        if view is None:
+            return
+        is_full = self.writing_paused
+        if is_full:
+            self.resume_writing()  # the view is told, from now on
+        if self._taken_bytes:
+            view.begin(self._speakers, self, is_full=is_full)
+        else:
+            # All that was heard is answered: nobody needs to remember it.
+            self.connection_lost(None)
+            view.begin(self._speakers, None, is_full=is_full)
 
     async def finish_response(
         self,
@@ -51,6 +132,13 @@ class Speaker(web.RequestHandler):
         start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
         """Write what is left of an answer, and see to it that it is taken."""
+        if self._has_all_of(request):
+            self._head_bytes = self._taken_bytes = 0
+        if isinstance(resp, ViewResponse):
+            # All that is left to aiohttp is to end: without a transport it closes none.
+            self._view, self.transport = resp.view, None
+            resp.force_close()
+            return resp, False
         self._look_later(0)
         try:
             return await super().finish_response(request, resp, start_time)
@@ -96,18 +184,6 @@ class Speaker(web.RequestHandler):
             self.transport.abort()
         elif unsent:
             self._look_later(unsent)
-
-
-def speaker_for(server: web.Server, *, write_s: float) -> Speaker:
-    """A new connection's handler; the factory for `loop.create_server`."""
-    # Bodies are not decompressed: an encoded one is refused, not unpacked first.
-    kwargs: dict[str, Any] = {
-        "access_log": None,
-        "auto_decompress": False,
-        "tcp_keepalive": False,  # the listener's connections have it from the listener
-        "lingering_time": LINGER_S,
-    }
-    return Speaker(server, write_s=write_s, loop=asyncio.get_running_loop(), **kwargs)
 
 
 async def expect(request: web.Request) -> None:

@@ -11,7 +11,7 @@ import math
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from finalstop.core.endings import EndReason
 from finalstop.core.events import Deltas, Event
@@ -306,12 +306,26 @@ class Presence:
     __slots__ = ("_stream",)
 
     def __init__(self, stream: Stream) -> None:
-        self._stream = stream
+        self._stream: Stream | None = stream
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         """Come."""
+        assert self._stream is not None
         self._stream._come()  # noqa: SLF001 - one thing in two classes
+        return self
 
     def __exit__(self, *_error: object) -> None:
-        """Go."""
-        self._stream._go()  # noqa: SLF001 - as above
+        """Go, unless it was passed on."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Go. Idempotent."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream._go()  # noqa: SLF001 - as above
+
+    def pass_on(self) -> Presence:
+        """Let somebody else be here in one's place: who is given it must `leave`."""
+        assert self._stream is not None
+        heir, self._stream = Presence(self._stream), None
+        return heir

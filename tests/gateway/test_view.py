@@ -1,0 +1,449 @@
+"""A view has its client's connection for itself, and gives it back for the next request."""
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiohttp import HttpVersion11
+
+from finalstop.gateway import view as view_module
+from finalstop.gateway.view import EARLY_BYTES, View
+from finalstop.simulator import CallEnd
+from tests.gateway.served import ASK, logged, request, served, until
+from tests.simulator.rawclient import connect
+
+ON_BOTH_LOOPS = True
+
+STREAM = json.dumps(ASK | {"stream": True}).encode()
+CHUNKED = b"%x\r\n%b\r\n0\r\n\r\n" % (len(STREAM), STREAM)
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+QUICK, SLOW = "x-simulator: text,words=3", "x-simulator: text,words=40,pace_ms=50"
+
+
+def asking(*headers, body=STREAM, version="1.1"):
+    sent = request("POST", "/v1/messages", body, *headers, version=version)
+    return sent.replace(b"connection: close\r\n", b"")
+
+
+async def read_answer(reader):
+    async with asyncio.timeout(5):
+        return await reader.readuntil(LAST_CHUNK)
+
+
+async def begun(gateway, *headers):
+    """A stream that is under way, and its client."""
+    reader, writer = await connect(gateway.url)
+    writer.write(asking(SLOW, *headers))
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"text_delta")
+    return reader, writer
+
+
+def cut_at(*places):
+    def cut(sent):
+        ends = [*places, len(sent)]
+        return [sent[a:b] for a, b in zip([0, *places], ends, strict=True)]
+
+    return cut
+
+
+HEAD_ENDS = asking(QUICK).index(b"\r\n\r\n") + 4
+# how the request comes: its pieces, each in a read of its own
+WAYS = {
+    "at once": (asking(QUICK), cut_at()),
+    "the body later": (asking(QUICK), cut_at(HEAD_ENDS)),
+    "the head in pieces": (asking(QUICK), cut_at(30, HEAD_ENDS - 2)),
+    "the body in chunks": (asking(QUICK, "transfer-encoding: chunked", body=CHUNKED), cut_at()),
+    "after an empty line": (b"\r\n" + asking(QUICK), cut_at()),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_connection_serves_stream_after_stream_however_its_requests_come(way):
+    sent, cut = WAYS[way]
+    async with served() as gateway:
+        reader, writer = await connect(gateway.url)
+        for _ in range(3):
+            for piece in cut(sent):
+                writer.write(piece)
+                await asyncio.sleep(0.02)
+            answer = await read_answer(reader)
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert answer.count(b"event: message_stop") == 1
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_stream_follows_what_is_no_stream_and_is_followed_by_it(way):
+    sent, cut = WAYS[way]
+    health = request("GET", "/healthz").replace(b"connection: close\r\n", b"")
+    async with served() as gateway:
+        reader, writer = await connect(gateway.url)
+        for _ in range(2):
+            writer.write(health)
+            async with asyncio.timeout(5):
+                assert await reader.readuntil(b'{"status": "ok"}')
+            for piece in cut(sent):
+                writer.write(piece)
+                await asyncio.sleep(0.02)
+            assert b"event: message_stop" in await read_answer(reader)
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("next_", [1, 20, HEAD_ENDS, len(asking(QUICK)) - 1, len(asking(QUICK))])
+async def test_of_the_next_request_nothing_is_lost_that_came_in_the_same_read(next_):
+    one = asking("x-simulator: text,words=3,pace_ms=50")
+    two = asking(QUICK)
+    async with served() as gateway:
+        reader, writer = await connect(gateway.url)
+        writer.write(one + two[:next_])
+        assert b"event: message_stop" in await read_answer(reader)
+        writer.write(two[next_:])
+        assert b"event: message_stop" in await read_answer(reader)
+        assert len(gateway.simulator.calls) == 2
+        writer.transport.abort()
+
+
+async def test_the_next_request_waits_for_the_answer_that_is_under_way():
+    async with served() as gateway:
+        reader, writer = await connect(gateway.url)
+        writer.write(asking("x-simulator: text,words=10,pace_ms=30"))
+        async with asyncio.timeout(5):
+            await reader.readuntil(b"text_delta")
+        for piece in cut_at(10, 60)(asking(QUICK)):
+            writer.write(piece)
+            await asyncio.sleep(0.02)
+        assert b"event: message_stop" in await read_answer(reader)
+        assert len(gateway.simulator.calls) == 1
+        assert b"event: message_stop" in await read_answer(reader)
+        writer.transport.abort()
+
+
+async def test_a_client_that_has_sent_its_next_request_early_is_missed_all_the_same():
+    async with served() as gateway:
+        reader, writer = await connect(gateway.url)
+        writer.write(asking("x-simulator: stall@mid-text"))
+        async with asyncio.timeout(5):
+            await reader.readuntil(b"text_delta")
+        writer.write(asking(QUICK))
+        await asyncio.sleep(0.05)
+        writer.transport.abort()
+        await until(lambda: gateway.call.ended is CallEnd.PEER_CLOSED, within_s=3)
+
+
+async def test_a_large_request_that_comes_early_is_answered_in_its_turn():
+    large = json.dumps(ASK | {"stream": True, "system": "x" * 3_000_000}).encode()
+    async with served() as gateway:
+        reader, writer = await begun(gateway)
+        writer.write(asking(QUICK, body=large))
+        assert b"event: message_stop" in await read_answer(reader)
+        assert b"event: message_stop" in await read_answer(reader)
+        assert len(gateway.simulator.calls) == 2
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request("POST", "/v1/messages", STREAM, QUICK),
+        asking(QUICK, version="1.0"),
+    ],
+    ids=["connection: close", "HTTP/1.0"],
+)
+async def test_a_connection_that_is_not_kept_is_closed_with_the_last_byte(sent):
+    async with served() as gateway:
+        reader, writer = await connect(gateway.url)
+        writer.write(sent)
+        async with asyncio.timeout(5):
+            answer = await reader.read(-1)
+        assert answer.count(b"event: message_stop") == 1
+        assert answer.endswith(LAST_CHUNK) == (b"HTTP/1.1" in answer)
+        await until(lambda: not gateway.relay.watched)
+        writer.transport.abort()
+
+
+async def test_a_connection_that_asks_no_more_is_closed_in_the_end(monkeypatch):
+    monkeypatch.setattr(view_module, "KEEPALIVE_S", 0.1)
+    async with served() as gateway:
+        reader, writer = await connect(gateway.url)
+        writer.write(asking(QUICK))
+        await read_answer(reader)
+        async with asyncio.timeout(5):
+            assert await reader.read(-1) == b""
+        writer.transport.abort()
+
+
+async def test_a_connection_that_asked_again_is_not_closed_for_its_silence_before(monkeypatch):
+    monkeypatch.setattr(view_module, "KEEPALIVE_S", 0.3)
+    async with served() as gateway:
+        reader, writer = await connect(gateway.url)
+        writer.write(asking(QUICK))
+        await read_answer(reader)
+        writer.write(asking("x-simulator: text,words=10,pace_ms=60"))
+        assert b"event: message_stop" in await read_answer(reader)
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("moment", ["while it streams", "while it waits"])
+async def test_closing_the_gateway_closes_the_connections_that_views_have(moment):
+    async with served() as gateway:
+        if moment == "while it streams":
+            reader, writer = await begun(gateway)
+        else:
+            reader, writer = await connect(gateway.url)
+            writer.write(asking(QUICK))
+            await read_answer(reader)
+    async with asyncio.timeout(5):
+        rest = await reader.read(-1)
+    assert (b'"reason":"draining"' in rest) == (moment == "while it streams")
+    writer.transport.abort()
+
+
+async def test_a_cancelled_view_is_cut_and_leaves():
+    async with served() as gateway:
+        reader, writer = await begun(gateway)
+        (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "view"]
+        task.cancel()
+        async with asyncio.timeout(5):
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await reader.readuntil(LAST_CHUNK)
+        await until(lambda: gateway.call.ended is CallEnd.PEER_CLOSED, within_s=2)
+        writer.transport.abort()
+
+
+@pytest.mark.slow
+async def test_a_reader_that_takes_nothing_is_cut_and_the_log_says_so():
+    async with served(write_s=1.0) as gateway:
+        _, writer = await connect(gateway.url)
+        writer.transport.pause_reading()
+        writer.write(asking("x-simulator: flood@mid-text,bytes=20000000"))
+        await until(lambda: gateway.lines_of("view_cut"))
+        (line,) = gateway.lines_of("view_cut")
+        assert line["why"] == "the reader took nothing for write_s=1"
+        assert line["stream"] == gateway.lines_of("stream_ended")[0]["stream"]
+        writer.transport.abort()
+
+
+async def test_a_reader_that_leaves_is_no_news():
+    async with served() as gateway:
+        _, writer = await begun(gateway)
+        writer.transport.abort()
+        await until(lambda: gateway.lines_of("stream_ended"))
+        assert not gateway.lines_of("view_cut")
+
+
+# -- by itself, on a transport that is none --------------------------------------------------------
+
+
+class Transport:
+    """A connection as a view sees it; it takes what it is given only when told to."""
+
+    def __init__(self, *, closing=False):
+        self.wire = b""
+        self.held = b""
+        self.takes = True
+        self.closing = closing
+        self.aborted = False
+        self.reads = True
+        self.protocol: Any = None
+
+    def set_protocol(self, protocol):
+        self.protocol = protocol
+
+    def set_write_buffer_limits(self, high=None):
+        if high == 0 and self.held:
+            self.protocol.pause_writing()
+
+    def get_write_buffer_size(self):
+        return len(self.held)
+
+    def write(self, data):
+        if self.takes:
+            self.wire += data
+        else:
+            self.held += data
+
+    def take(self):
+        self.wire, self.held = self.wire + self.held, b""
+        self.protocol.resume_writing()
+
+    def pause_reading(self):
+        self.reads = False
+
+    def resume_reading(self):
+        self.reads = True
+
+    def is_closing(self):
+        return self.closing
+
+    def close(self):
+        self.closing = True
+
+    def abort(self):
+        self.closing = self.aborted = True
+
+
+class Reception(set):
+    """Takes connections back."""
+
+    def __init__(self):
+        super().__init__()
+        self.spoken = 0
+
+    @property
+    def views(self):
+        return self
+
+    def __call__(self):
+        self.spoken += 1
+        return SimpleNamespace(
+            connection_made=lambda _transport: None, data_received=lambda _data: None
+        )
+
+
+class Stream:
+    """A stream whose view is what `acts` do."""
+
+    id = "s"
+
+    def __init__(self, *acts):
+        self.acts = acts
+
+    async def view(self, _encoder, outlet):
+        for act in self.acts:
+            await act(outlet)
+
+
+class Presence:
+    left = 0
+
+    def leave(self):
+        self.left += 1
+
+
+async def says(outlet):
+    outlet.write(b"a")
+
+
+async def is_cut(_outlet):
+    raise ConnectionAbortedError("the reader took nothing for write_s=1")
+
+
+async def has_left(_outlet):
+    raise ConnectionResetError("gone")
+
+
+async def breaks(_outlet):
+    raise ZeroDivisionError("CANARY")
+
+
+def a_view(*acts, transport=None, write_s=1.0, reusable=True):
+    made: Any = SimpleNamespace(
+        transport=transport or Transport(), presence=Presence(), reception=Reception()
+    )
+    asked: Any = SimpleNamespace(version=HttpVersion11, transport=made.transport)
+    head: Any = SimpleNamespace(keep_alive=reusable)
+    stream: Any = Stream(*acts)
+    encoder: Any = None
+    made.view = View(stream, encoder, made.presence, asked, head, write_s=write_s)
+    return made
+
+
+async def over(made, *, parked=None, is_full=False):
+    made.view.begin(made.reception, parked, is_full=is_full)
+    await until(lambda: made.presence.left)
+    await asyncio.sleep(0)
+
+
+async def test_a_view_ends_its_body_and_waits_with_the_connection():
+    made = a_view(says)
+    await over(made)
+    assert made.transport.wire == b"1\r\na\r\n0\r\n\r\n"
+    assert made.reception == {made.view}
+    assert not made.transport.closing
+    made.view.connection_lost(None)
+    assert made.reception == set()
+
+
+async def test_on_a_connection_that_is_closing_a_view_leaves_at_once():
+    made = a_view(says, transport=Transport(closing=True))
+    made.view.begin(made.reception, None, is_full=False)
+    assert (made.presence.left, made.transport.protocol) == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("act", "event", "says_"),
+    [
+        (is_cut, "view_cut", "took nothing"),
+        (has_left, None, ""),
+        (breaks, "view_failed", "ZeroDivisionError"),
+    ],
+)
+async def test_a_view_that_does_not_come_to_its_end_is_cut_and_told(act, event, says_):
+    made = a_view(says, act)
+    with logged() as log:
+        await over(made)
+    assert made.transport.aborted
+    assert not made.transport.wire.endswith(b"0\r\n\r\n")
+    assert "CANARY" not in log.getvalue()
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ([event] if event else [])
+    assert says_ in log.getvalue()
+
+
+async def test_a_reader_that_leaves_the_last_bytes_is_cut_after_write_s():
+    made = a_view(says, write_s=0.05)
+    made.transport.takes = False
+    with logged() as log:
+        await over(made)
+    assert made.transport.aborted
+    assert "write_s=0.05" in log.getvalue()
+
+
+async def test_the_last_bytes_are_waited_for():
+    made = a_view(says, reusable=False)
+    made.transport.takes = False
+    made.view.begin(made.reception, None, is_full=False)
+    await asyncio.sleep(0.05)
+    assert not made.transport.closing
+    made.transport.take()
+    await until(lambda: made.transport.closing)
+    assert made.transport.wire == b"1\r\na\r\n0\r\n\r\n"
+    assert not made.transport.aborted
+
+
+async def test_a_transport_that_is_full_from_the_first_is_waited_for():
+    async def waits(outlet):
+        await outlet.drain()
+
+    made = a_view(waits, says)
+    made.view.begin(made.reception, None, is_full=True)
+    await asyncio.sleep(0.02)
+    assert made.transport.wire == b""
+    made.view.resume_writing()
+    await until(lambda: made.transport.wire)
+
+
+@pytest.mark.parametrize(("size", "reads_on"), [(EARLY_BYTES - 1, True), (EARLY_BYTES, False)])
+async def test_of_what_comes_early_only_so_much_is_read_and_none_of_it_lost(size, reads_on):
+    given: list[object] = []
+    parked: Any = SimpleNamespace(connection_made=given.append, data_received=given.append)
+    made = a_view(says)
+    made.view.begin(made.reception, parked, is_full=False)
+    made.view.data_received(b"x" * size)
+    assert made.transport.reads is reads_on
+    await until(lambda: len(given) == 2)
+    assert made.transport.reads
+    assert given[1] == b"x" * size
+
+
+async def test_who_has_heard_of_the_next_request_speaks_next():
+    heard: list[object] = []
+    parked: Any = SimpleNamespace(connection_made=heard.append, data_received=heard.append)
+    made = a_view(says)
+    await over(made, parked=parked)
+    assert (made.transport.protocol, heard) == (parked, [made.transport])
+    assert made.reception.spoken == 0
+    assert made.reception == set()

@@ -22,6 +22,7 @@ from finalstop.gateway.address import check_proxy, check_upstream, is_loopback
 from finalstop.gateway.knobs import Knob, knobs_of, table_of
 from finalstop.gateway.secret import Secret, TokenHash, read_key, read_tokens
 from finalstop.gateway.sources import API_KEY_ENV, Findings, Given, gather, kubernetes_hint
+from finalstop.gateway.stream_routes import STREAM_ROUTES, StreamRoute
 
 API_URL: Final = "https://api.anthropic.com"
 SIMULATOR: Final = "simulator"
@@ -120,6 +121,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             "sleeps, nor does a gateway behind a proxy",
         ),
     ] = 0.0025
+    at_once_routes: Annotated[
+        tuple[StreamRoute, ...],
+        Meta(
+            description="the routes whose streams are read as soon as something is there, whatever "
+            "gate_s is: for a voice or a typing effect, at the full price in work",
+            extra={"allowed": f"any of {', '.join(STREAM_ROUTES)}, with commas between"},
+        ),
+    ] = ()
     default_model: Annotated[
         str,
         Meta(

@@ -153,6 +153,13 @@ UPSTREAMS: Final[Sequence[Planting]] = (
         ("tests/upstream/test_gate.py",),
     ),
     Planting(
+        "gate a stream that is to be read at once",
+        "upstream/direct_calls.py",
+        "well.open_gate if ask.at_once else well.gate",
+        "well.gate",
+        ("tests/upstream/test_gate.py",),
+    ),
+    Planting(
         "send a request twice that was written",
         "upstream/retry.py",
         "return outcome is EndReason.UNREACHABLE",

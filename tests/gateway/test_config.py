@@ -124,13 +124,56 @@ TOML_VALUES = [
     ("default_model = 'claude-x'", "default_model", "claude-x"),
     ("simulator_spec = 'stall@mid-text'", "simulator_spec", "stall@mid-text"),
     ("simulator_pace_ms = 0", "simulator_pace_ms", 0),
-]
+    ("at_once_routes = ['/stream-claude']", "at_once_routes", ("/stream-claude",)),
+    ("at_once_routes = '/stream-claude, /v1/messages'", "at_once_routes",
+     ("/stream-claude", "/v1/messages")),
+    ("at_once_routes = []", "at_once_routes", ()),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "name", "value"), TOML_VALUES)
 def test_a_setting_keeps_its_type(text, name, value, place):
     (place / "finalstop.toml").write_text(text)
     assert getattr(load().settings, name) == value
+
+
+def test_the_routes_that_are_read_at_once_are_one_string_elsewhere(place, monkeypatch):
+    (place / "finalstop.toml").write_text("at_once_routes = ['/stream-claude']")
+    both = ("/stream-claude", "/v1/messages")
+    assert load(assignments=["at_once_routes="]).settings.at_once_routes == ()
+    assert load(assignments=[f"at_once_routes={','.join(both)}"]).settings.at_once_routes == both
+    (place / ".env").write_text("FINALSTOP_AT_ONCE_ROUTES=/v1/messages\n")
+    assert load().settings.at_once_routes == ("/v1/messages",)
+    monkeypatch.setenv("FINALSTOP_AT_ONCE_ROUTES", "/stream-claude ,/v1/messages,")
+    assert load().settings.at_once_routes == both
+
+
+ROUTES_ALLOWED = "it must be any of /v1/messages, /stream-claude, with commas between"
+NO_STREAM_ROUTES = ["/healthz", "/v1/models", "/v1/messages/count_tokens", "/stream-claude/",
+                    "stream-claude", "/STREAM-CLAUDE", "*", "true", "/v1/messages;/x"]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", NO_STREAM_ROUTES)
+@pytest.mark.parametrize("before", ["", "/stream-claude,"])
+def test_what_is_no_streaming_route_cannot_be_read_at_once(wrong, before, monkeypatch):
+    given = f"{before}{wrong}"
+    with pytest.raises(ConfigError) as refused:
+        load(assignments=[f"at_once_routes={given}"])
+    assert refused.value.complaints == (f"--set at_once_routes={given}: {ROUTES_ALLOWED}",)
+    monkeypatch.setenv("FINALSTOP_AT_ONCE_ROUTES", given)
+    with pytest.raises(ConfigError) as refused:
+        load()
+    assert refused.value.complaints == (f"FINALSTOP_AT_ONCE_ROUTES={given}: {ROUTES_ALLOWED}",)
+
+
+@pytest.mark.parametrize("wrong", ["['/x']", "'/x'", "5", "[5]", "true", "[['/stream-claude']]"])
+def test_nor_can_it_be_in_the_file(wrong, place):
+    (place / "finalstop.toml").write_text(f"at_once_routes = {wrong}")
+    with pytest.raises(ConfigError) as refused:
+        load()
+    (complaint,) = refused.value.complaints
+    assert complaint.startswith("at_once_routes in finalstop.toml=")
+    assert complaint.endswith(ROUTES_ALLOWED)
 
 
 def test_an_empty_variable_is_not_set(monkeypatch):

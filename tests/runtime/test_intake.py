@@ -317,6 +317,13 @@ def test_a_plain_request_dict_becomes_a_request_for_a_stream():
     assert "stream" not in fields
 
 
+@pytest.mark.parametrize(("named", "at_once"), [({}, False), ({"at_once": True}, True)])
+def test_a_plain_request_is_read_at_once_if_that_is_asked_for(named, at_once):
+    upstream, rig = RecordingUpstream(), Rig()
+    UpstreamSource.of(upstream, {"model": "m"}, **named).start(rig.producer)
+    assert [request.at_once for request, *_ in upstream.asked] == [at_once]
+
+
 # what is given as a request, what is said of it
 NO_REQUESTS = [
     ("Why?", "must be a dict of the Messages API's fields, not str"),

@@ -5,6 +5,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from finalstop.core.limits import Limits
@@ -16,6 +17,7 @@ from tests.upstream.sinks import RecordingSink
 
 TICK_S = 0.03
 POST = UpstreamRequest("POST", "/v1/messages", {}, b"{}")
+AT_ONCE = UpstreamRequest("POST", "/v1/messages", {}, b"{}", at_once=True)
 
 
 class Loop:
@@ -272,6 +274,55 @@ async def test_a_released_body_is_drained_while_the_gate_is_closed():
         assert server.on_connection == [1, 1]
 
 
+async def reads_of_each(*requests):
+    """How many words came with each read of each answer, all on one connection.
+
+    Each word is said once the one before was read; if the gate closes, all that are left are said
+    before its next beat. Its clock is moved by hand.
+    """
+    clock: Any = Loop()
+    gate = Gate(TICK_S, clock)
+    heard, found = asyncio.Event(), []
+    async with RawServer([CHUNKED]) as server:
+        upstream = DirectUpstream(server.url, credentials={}, limits=Limits())
+        well = upstream._open_well()
+        upstream._well = msgspec.structs.replace(well, gate=gate, open_gate=gate.left_open())
+        try:
+            for request in requests:
+                sink: Any = RecordingSink(lambda _: heard.set())
+                sink.call = upstream.call(request, sink, attempts=1, retry_until=0.0)
+                async with asyncio.timeout(5):
+                    await sink.began.wait()
+                    (peer,) = server.connections
+                    left = WORDS
+                    while left and not sink.call._connection.is_gated:
+                        heard.clear()
+                        peer.transport.write(chunk(b"word"))
+                        left -= 1
+                        await heard.wait()
+                    # In one piece: the kernel would not send so many before the first are read.
+                    peer.transport.write(chunk(b"word") * left)
+                    clock.run_to(clock.now + TICK_S)
+                    assert len(sink.body) == 4 * WORDS
+                    peer.transport.write(LAST_CHUNK)
+                    clock.run_to(clock.now + 2 * TICK_S)
+                    await sink.over.wait()
+                found.append([len(read) // 4 for read in sink.chunks])
+        finally:
+            await upstream.close()
+    assert set(server.on_connection) == {1}
+    return found
+
+
+async def test_a_request_is_read_at_once_and_the_next_on_its_connection_is_gated_again():
+    one_by_one = [1] * WORDS
+    # The head is read, then so many words quickly; the next closes the gate, until one beat brings
+    # all the others.
+    gated = [1] * (FAST_READS + 1) + [WORDS - FAST_READS - 1]
+    found = await reads_of_each(POST, AT_ONCE, POST, POST, AT_ONCE, AT_ONCE)
+    assert found == [gated, one_by_one, gated, gated, one_by_one, one_by_one]
+
+
 async def told_the_gate(monkeypatch, *scripts):
     """How each read of each call found its connection; the gate itself shuts nobody out."""
     found: list[int] = []
@@ -340,3 +391,27 @@ def test_without_a_tick_nobody_is_gated_and_the_rest_is_told_of_every_read():
         gate.after_read(read)
     assert read.paused_at is None
     assert rest.reads == 5 * FAST_READS
+
+
+def test_a_gate_that_is_left_open_closes_for_nobody_and_tells_the_same_rest():
+    loop: Any = Loop()
+    rest: Any = Rested()
+    gate, read = Gate(TICK_S, loop, rest=rest), Read(loop)
+    for _ in range(5 * FAST_READS):
+        gate.left_open().after_read(read)
+    assert (read.paused_at, read.fast_reads) == (None, 0)
+    assert rest.reads == 5 * FAST_READS
+
+
+def test_a_beat_that_was_meant_for_the_last_holder_pauses_nobody():
+    loop: Any = Loop()
+    gate, read = gate_of(loop), Read(loop)
+    make_flow(gate, read)
+    read.resume()  # let go, and held by somebody who reads at once
+    read.gate, read.comes = gate.left_open(), True
+    for _ in range(5 * FAST_READS):
+        read.gate.after_read(read)
+        loop.run_to(loop.now + TICK_S / FAST_READS)
+        assert read.paused_at is None
+    assert not read.is_gated
+    assert loop.timer is None

@@ -17,11 +17,12 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from finalstop.core.limits import MIB, Limits
+from finalstop.core.limits import Limits
 from finalstop.gateway.address import check_proxy, check_upstream, is_loopback
-from finalstop.gateway.knobs import Knob, knobs_of
+from finalstop.gateway.knobs import Knob, knobs_of, table_of
 from finalstop.gateway.secret import Secret, TokenHash, read_key, read_tokens
 from finalstop.gateway.sources import API_KEY_ENV, Findings, Given, gather, kubernetes_hint
+from finalstop.gateway.stream_routes import STREAM_ROUTES, StreamRoute
 
 API_URL: Final = "https://api.anthropic.com"
 SIMULATOR: Final = "simulator"
@@ -120,6 +121,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             "sleeps, nor does a gateway behind a proxy",
         ),
     ] = 0.0025
+    at_once_routes: Annotated[
+        tuple[StreamRoute, ...],
+        Meta(
+            description="the routes whose streams are read as soon as something is there, whatever "
+            "gate_s is: for a voice or a typing effect, at the full price in work",
+            extra={"allowed": f"any of {', '.join(STREAM_ROUTES)}, with commas between"},
+        ),
+    ] = ()
     default_model: Annotated[
         str,
         Meta(
@@ -286,31 +295,9 @@ def load(
 def configuration_markdown() -> str:
     """Every setting and limit as a table, for docs/reference/configuration.md."""
     return "\n".join(
-        f"### {title}\n\n| name | default | allowed | why |\n|---|---|---|---|\n{_rows_of(knobs)}\n"
+        f"### {title}\n\n{table_of(knobs, derived=DERIVED)}\n"
         for title, knobs in (("Settings", SETTING_KNOBS), ("Limits", LIMIT_KNOBS))
     )
-
-
-def _rows_of(knobs: Iterable[Knob]) -> str:
-    return "\n".join(
-        f"| `{knob.name}` | {_default(knob)} | {knob.allowed} | {knob.reason} |" for knob in knobs
-    )
-
-
-def _default(knob: Knob) -> str:
-    if knob.name in DERIVED:
-        return DERIVED[knob.name]
-    match knob.default:
-        case None | ():
-            return "none"
-        case bool(value):
-            return f"`{str(value).lower()}`"
-        case int(value) if value >= MIB and value % MIB == 0:
-            return f"`{value}` ({value // MIB} MiB)"
-        case float(value):
-            return f"`{value:g}`"
-        case value:
-            return f"`{value}`"
 
 
 Values = dict[str, Any]

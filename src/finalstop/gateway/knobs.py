@@ -6,11 +6,13 @@ stand there and nowhere else. This room may not know where values come from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, get_type_hints
 
 import msgspec
 from msgspec import Struct, inspect
+
+from finalstop.core.limits import MIB
 
 ENV_PREFIX: Final = "FINALSTOP_"
 
@@ -73,6 +75,35 @@ def knobs_of(holder: type[Struct]) -> Iterator[Knob]:
                 allowed=_allowed(kind, field.name),
                 secret=(kind.extra or {}).get("secret", False),
             )
+
+
+def table_of(knobs: Iterable[Knob], *, derived: Mapping[str, str]) -> str:
+    """The knobs as a table of Markdown.
+
+    Args:
+        knobs: one line each.
+        derived: name -> what to say of a default that depends on something else.
+    """
+    lines = [
+        f"| `{knob.name}` | {derived.get(knob.name) or _default(knob)} | {knob.allowed} "
+        f"| {knob.reason} |"
+        for knob in knobs
+    ]
+    return "\n".join(["| name | default | allowed | why |", "|---|---|---|---|", *lines])
+
+
+def _default(knob: Knob) -> str:
+    match knob.default:
+        case None | ():
+            return "none"
+        case bool(value):
+            return f"`{str(value).lower()}`"
+        case int(value) if value >= MIB and value % MIB == 0:
+            return f"`{value}` ({value // MIB} MiB)"
+        case float(value):
+            return f"`{value:g}`"
+        case value:
+            return f"`{value}`"
 
 
 def _allowed(kind: inspect.Type, name: str) -> str:

@@ -68,6 +68,7 @@ def _open(
         path=f"/v1/messages?{query}" if query else "/v1/messages",
         headers={**forwarded_headers(request.headers), **admission.upstream_headers},
         body=body,
+        at_once=request.path in front.settings.at_once_routes,
     )
     source = UpstreamSource(front.upstream, asked, attempts=attempts, limits=front.limits)
     linger = linger_s(request, front.limits)

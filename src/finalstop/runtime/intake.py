@@ -52,7 +52,12 @@ class UpstreamSource:
 
     @classmethod
     def of(
-        cls, upstream: Upstream, fields: Mapping[str, Any], *, limits: Limits = DEFAULTS
+        cls,
+        upstream: Upstream,
+        fields: Mapping[str, Any],
+        *,
+        limits: Limits = DEFAULTS,
+        at_once: bool = False,
     ) -> Self:
         """Ask `POST /v1/messages` with a plain request dict. Next: `Relay.open` it.
 
@@ -61,11 +66,13 @@ class UpstreamSource:
             fields: the API's fields: `model`, `max_tokens`, `messages`...; `stream` is set for you.
             limits: the bounds to keep; give what `Relay.open` is given. `attempts_own` attempts
                 are made, within `commit_s`.
+            at_once: read each event as soon as it is there, whatever the upstream's `gate_s` is.
 
         Raises:
             TypeError: `fields` is no mapping, or holds what JSON cannot.
         """
-        asked = UpstreamRequest("POST", MESSAGES_PATH, MESSAGES_HEADERS, _streaming_body(fields))
+        body = _streaming_body(fields)
+        asked = UpstreamRequest("POST", MESSAGES_PATH, MESSAGES_HEADERS, body, at_once)
         return cls(upstream, asked, attempts=limits.attempts_own, limits=limits)
 
     def start(self, producer: Producer) -> Call:

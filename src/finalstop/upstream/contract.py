@@ -35,12 +35,16 @@ class UpstreamRequest(Struct, frozen=True):
         headers: end-to-end headers to send, lower-case names; the upstream adds its own
             credentials and hop-by-hop headers.
         body: the request body, as it is to be sent.
+        at_once: read the answer as soon as something is there, at its price in work. Without it an
+            upstream may read a stream that flows in a rhythm of its own (`gate`); one that has
+            no such rhythm reads everything at once.
     """
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes = b""
+    at_once: bool = False
 
 
 class ResponseHead(Struct, frozen=True):

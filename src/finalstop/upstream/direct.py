@@ -34,7 +34,7 @@ class DirectUpstream:
         credentials: headers added to every request, e.g. {"x-api-key": ...}; may be empty.
         limits: `connect_s` bounds each attempt's way to a connection, `stream_bytes` what a
             compressed body may decompress to, `body_bytes` what `fetch` takes, `gate_s` how long
-            a stream that flows may wait to be read.
+            a stream that flows may wait to be read; a request that is `at_once` never waits.
         ssl_context: None for the system's trust store.
         connections_max: 0 for no limit of our own; beyond it a call waits, at most `connect_s`.
         keepalive_s: how long a connection is kept idle.
@@ -128,12 +128,14 @@ class DirectUpstream:
                 keepalive_s=self._keepalive_s,
                 connections_max=self._connections_max,
             )
+            gate = self._gate()
             self._well = DirectWell(
                 kept=kept,
                 where=self._address.where,
                 connect_s=self._limits.connect_s,
                 inflated_bytes=self._limits.stream_bytes,
-                gate=self._gate(),
+                gate=gate,
+                open_gate=gate.left_open(),
                 jitter=random.random,
             )
         return self._well
@@ -159,4 +161,4 @@ class DirectUpstream:
         headers = {"host": self._host, **self._dresser.headers(request)}
         lines = [f"{request.method} {self._address.target(request.path)} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        return DirectAsk("\r\n".join([*lines, "", ""]).encode(), request.body)
+        return DirectAsk("\r\n".join([*lines, "", ""]).encode(), request.body, request.at_once)

@@ -33,10 +33,11 @@ from finalstop.upstream.retry import decide
 
 
 class DirectAsk(Struct, frozen=True):
-    """A request as it goes out: the head's bytes, blank line included, and the body."""
+    """A request as it goes out: head, blank line included, and body; `at_once`: never gated."""
 
     head: bytes
     body: bytes
+    at_once: bool
 
 
 class DirectWell(Struct, frozen=True):
@@ -48,6 +49,7 @@ class DirectWell(Struct, frozen=True):
         connect_s: the bound on connecting, for messages; `kept` keeps it.
         inflated_bytes: the most a compressed body may decompress to.
         gate: what has streams that flow read once per tick, and the loop rest.
+        open_gate: the one for streams that are read at once: it never closes.
         jitter: chance from [0, 1), for the backoff.
     """
 
@@ -56,6 +58,7 @@ class DirectWell(Struct, frozen=True):
     connect_s: float
     inflated_bytes: int
     gate: Gate
+    open_gate: Gate
     jitter: Callable[[], float]
 
 
@@ -87,7 +90,7 @@ class DirectCall:
         self._connection: Connection | None = None
         self._reader: Reader | None = None
         self._inflater: Inflater | None = None
-        self._gate: Final = well.gate
+        self._gate: Final = well.open_gate if ask.at_once else well.gate
         self._is_reused = False
         self._is_sent = False
         self._streaming = False

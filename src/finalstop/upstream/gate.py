@@ -12,6 +12,9 @@ all the others.
 A read after which its stream stays open is told to the loop's rest, if it has one (`rest`): what
 is gated has a rhythm already.
 
+A request may want its answer read at once (`contract`): its call is given a gate that never closes
+(`Gate.left_open`). So nothing is asked per read, and a kept connection remembers nothing of it.
+
 A pause is ours and not the upstream's silence: it begins with a read and is shorter than any
 timer (`direct` sees to that), and the last word of an answer waits for a tick at most.
 """
@@ -74,6 +77,10 @@ class Gate:
         self._waiting: Final[deque[list[Gated]]] = deque([] for _ in range(BEATS))
         self._next_beat_at = 0.0
         self._is_beating = False
+
+    def left_open(self) -> Gate:
+        """A gate over the same rest that never closes: for streams that are read at once."""
+        return Gate(0.0, self._loop, rest=self._rest)
 
     def after_read(self, connection: Gated) -> None:
         """A read of `connection` has been dealt with: close it until its beat if it flows."""

@@ -36,6 +36,8 @@ CLOSE_S: Final = 2.0
 class AiohttpUpstream:
     """A `contract.Upstream` over aiohttp. Must be closed; `close` is the last call on it.
 
+    It has no gate: every answer is read at once, whatever `gate_s` and a request's `at_once` say.
+
     Args:
         base_url: http or https, host, port, and a path prefix if need be; nothing else.
         credentials: headers added to every request, e.g. {"x-api-key": ...}; may be empty.

@@ -339,11 +339,12 @@ async def breaks(_outlet):
     raise ZeroDivisionError("CANARY")
 
 
-def a_view(*acts, transport=None, write_s=1.0, reusable=True):
+def a_view(*acts, transport=None, is_there=True, write_s=1.0, reusable=True):
     made: Any = SimpleNamespace(
         transport=transport or Transport(), presence=Presence(), reception=Reception()
     )
-    asked: Any = SimpleNamespace(version=HttpVersion11, transport=made.transport)
+    transport = made.transport if is_there else None
+    asked: Any = SimpleNamespace(version=HttpVersion11, transport=transport)
     head: Any = SimpleNamespace(keep_alive=reusable)
     stream: Any = Stream(*acts)
     encoder: Any = None
@@ -371,6 +372,13 @@ async def test_on_a_connection_that_is_closing_a_view_leaves_at_once():
     made = a_view(says, transport=Transport(closing=True))
     made.view.begin(made.reception, None, is_full=False)
     assert (made.presence.left, made.transport.protocol) == (1, None)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_view_that_does_not_begin_cuts_its_connection(is_there):
+    made = a_view(says, is_there=is_there)
+    made.view.drop()
+    assert (made.presence.left, made.transport.aborted) == (1, is_there)
 
 
 @pytest.mark.parametrize(

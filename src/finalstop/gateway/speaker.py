@@ -110,7 +110,7 @@ class Speaker(web.RequestHandler):
             await super().start()
         except BaseException:
             if self._view is not None:  # the client has gone between head and view
-                self._view.leave()
+                self._view.drop()
             raise
         view, self._view = self._view, None
         if view is None:
@@ -119,6 +119,7 @@ class Speaker(web.RequestHandler):
         if is_full:
             self.resume_writing()  # the view is told, from now on
         if self._taken_bytes:
+            self.keep_alive(True)  # noqa: FBT003 - aiohttp's: it lets go of the timer of idleness
             view.begin(self._speakers, self, is_full=is_full)
         else:
             # All that was heard is answered: nobody needs to remember it.

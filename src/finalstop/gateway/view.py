@@ -42,7 +42,7 @@ class Reception(Protocol):
 
 
 class View(asyncio.Protocol):
-    """One client's view of a stream, on a connection of its own. `begin` it once, or `leave`.
+    """One client's view of a stream, on a connection of its own. `begin` it once, or `drop` it.
 
     Args:
         stream: what is viewed.
@@ -96,7 +96,7 @@ class View(asyncio.Protocol):
         """
         transport = self._transport
         if transport is None or transport.is_closing():
-            self.leave()  # nobody would tell us that the client has gone
+            self.drop()  # nobody would tell us that the client has gone
             return
         self._reception, self._parked = reception, parked
         reception.views.add(self)
@@ -105,9 +105,11 @@ class View(asyncio.Protocol):
         transport.set_protocol(self)
         self._task = asyncio.Task(self._run(transport), name="view")
 
-    def leave(self) -> None:
-        """The client is here no longer. Idempotent."""
+    def drop(self) -> None:
+        """Give up before it began: its client has the head, and must not wait for more."""
         self._presence.leave()
+        if self._transport is not None:
+            self._transport.abort()
 
     def close(self) -> None:
         """Close the connection; what has been written goes out before, if its reader takes it."""
@@ -124,7 +126,7 @@ class View(asyncio.Protocol):
             self._tell(error)
         finally:
             self._task = None
-            self.leave()
+            self._presence.leave()
             if not is_whole:
                 outlet.abort()  # no reader may take what it got for the whole
         if is_whole:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.processes import everybody_else
+from bench.processes import everybody_else, network_ns
 
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
@@ -59,6 +59,7 @@ class Spent:
 
     at_s: float
     busy_s: float
+    network_s: float
     stolen_s: float
     others_ns: Mapping[int, int]
 
@@ -72,7 +73,13 @@ def spent(mine: Container[int]) -> Spent:
     line = Path("/proc/stat").read_text("utf-8").partition("\n")[0]
     user, nice, system, _idle, _wait, irq, softirq, stolen = map(int, line.split()[1:9])
     busy = user + nice + system + irq + softirq
-    return Spent(time.monotonic(), busy / TICKS_PER_S, stolen / TICKS_PER_S, everybody_else(mine))
+    return Spent(
+        at_s=time.monotonic(),
+        busy_s=busy / TICKS_PER_S,
+        network_s=network_ns() / 1e9,
+        stolen_s=stolen / TICKS_PER_S,
+        others_ns=everybody_else(mine),
+    )
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,8 @@ def shares(
     wall_s = max(after.at_s - before.at_s, 1e-9)
     # Who was born meanwhile counts from its birth.
     others_ns = sum(ns - before.others_ns.get(pid, 0) for pid, ns in after.others_ns.items())
-    rest_s = after.busy_s - before.busy_s - relay_s - load_s - runner_s - others_ns / 1e9
+    known_s = relay_s + load_s + runner_s + others_ns / 1e9 + after.network_s - before.network_s
+    rest_s = after.busy_s - before.busy_s - known_s
     return Shares(
         relay=relay_s / wall_s,
         load=load_s / wall_s,

@@ -26,8 +26,8 @@ def test_a_busy_machine_is_told_with_the_share(change, said):
 
 
 def test_what_our_own_processes_used_is_nobody_elses():
-    before = Spent(100.0, 50.0, 1.0, {1: 5_000_000_000, 2: 7})
-    after = Spent(110.0, 62.0, 1.1, {1: 5_200_000_000, 3: 100_000_000})
+    before = Spent(100.0, 50.0, 1.0, 1.0, {1: 5_000_000_000, 2: 7})
+    after = Spent(110.0, 64.0, 3.0, 1.1, {1: 5_200_000_000, 3: 100_000_000})
     seen = shares(before, after, relay_s=5.0, load_s=6.0, runner_s=0.5)
     assert seen.others == pytest.approx(0.03)
     assert seen.unseen == pytest.approx(0.02)

@@ -1,5 +1,6 @@
 """The upstreams over HTTP: a module that imports `each_kind` runs all of its tests over both."""
 
+import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
@@ -45,6 +46,16 @@ async def aclosing(upstream):
         yield upstream
     finally:
         await upstream.close()
+
+
+async def over(call, within_s=2.0):
+    """Wait until nothing of a call is left: no task, and no connection that it holds."""
+    if not isinstance(call, DirectCall):
+        await asyncio.wait({call.task}, timeout=within_s)
+        return
+    async with asyncio.timeout(within_s):
+        while call in call._well.under_way:  # noqa: ASYNC110 - it tells nobody but its upstream
+            await asyncio.sleep(0.001)
 
 
 def transport_of(call):

@@ -1,4 +1,4 @@
-"""Request bodies in slices; response bodies whose reader is never forgotten."""
+"""Request bodies in slices; response bodies whose reader is never forgotten; refusals."""
 
 import asyncio
 from contextlib import suppress
@@ -8,7 +8,9 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 
 from finalstop.upstream.bodies import (
+    REFUSAL_BYTES,
     WRITE_BYTES,
+    RefusalBody,
     Slices,
     next_chunk,
     true_cause,
@@ -120,3 +122,36 @@ async def test_a_reset_counts_only_where_the_connection_was_the_frame(headers, r
     protocol.connection_lost(ConnectionResetError(104, "reset"))
     assert was_reset(ResponseHead(200, headers), protocol) is reset
     protocol.closed.exception()
+
+
+# --- what a refusal says ---------------------------------------------------------------------
+
+
+def refusal():
+    head = ResponseHead(500, {})
+    return RefusalBody(head, asyncio.get_running_loop().create_future())
+
+
+# what comes, whether that is its end, how long it waits, what it says
+REFUSALS = [
+    ([b"no", b"body"], True, 2.0, b"nobody"),
+    ([], True, 2.0, b""),
+    ([b"half"], False, 0.02, b"half"),
+    ([b"x" * REFUSAL_BYTES], False, 2.0, b"x" * REFUSAL_BYTES),
+    ([b"x" * REFUSAL_BYTES, b"more"], True, 2.0, b"x" * REFUSAL_BYTES),
+]
+
+
+@pytest.mark.parametrize(("chunks", "is_over", "within_s", "says"), REFUSALS)
+async def test_of_a_refusal_is_read_what_comes_in_time_and_fits(
+    chunks, is_over, within_s, says, monkeypatch
+):
+    monkeypatch.setattr("finalstop.upstream.bodies.REFUSAL_S", within_s)
+    body = refusal()
+    for piece in chunks:
+        body.take(piece)
+    if is_over:
+        body.over()
+        body.over()
+    async with asyncio.timeout(1):
+        assert await body.read() == says

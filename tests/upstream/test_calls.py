@@ -12,7 +12,7 @@ from finalstop.core.endings import EndReason
 from finalstop.core.limits import Limits
 from finalstop.upstream import calls
 from finalstop.upstream.contract import UpstreamRequest
-from tests.upstream.kinds import each_kind, upstream_at  # noqa: F401
+from tests.upstream.kinds import each_kind, over, upstream_at  # noqa: F401
 from tests.upstream.servers import (
     CHUNKED,
     EVENT_STREAM,
@@ -285,7 +285,7 @@ async def test_a_released_call_says_nothing_more_and_its_connection_is_reused():
     moves = [CHUNKED + chunk(b"last"), 0.02, chunk(b"late"), 0.02, LAST_CHUNK]
     async with RawServer(moves, HEALTHY) as server, upstream_at(server.url) as upstream:
         sink = RecordingSink(release)
-        await asyncio.wait({ask(upstream, sink).task})
+        await over(ask(upstream, sink))
         assert (sink.body, sink.end) == (b"last", None)
         assert (await told(upstream)).body == b"hello"
         assert server.on_connection == [1, 1]
@@ -297,9 +297,9 @@ async def test_the_drain_is_bounded_in_time(monkeypatch):
     async with RawServer(moves) as server, upstream_at(server.url) as upstream:
         sink = RecordingSink(release)
         began = time.monotonic()
-        task = ask(upstream, sink).task
+        call = ask(upstream, sink)
         assert await seconds_until_left(server, began) < 0.05 + 2 * AT_ONCE_S
-        await asyncio.wait({task})
+        await over(call)
 
 
 async def test_the_drain_is_bounded_in_bytes():
@@ -317,7 +317,7 @@ async def test_a_released_compressed_body_is_drained_without_being_unpacked():
     scripts = [[head + chunk(body), 0.02, chunk(b"not gzip"), LAST_CHUNK], HEALTHY]
     async with RawServer(*scripts) as server, upstream_at(server.url) as upstream:
         sink = RecordingSink(release)
-        await asyncio.wait({ask(upstream, sink).task})
+        await over(ask(upstream, sink))
         assert sink.body == b"last"
         await told(upstream)
         assert server.on_connection == [1, 1]
@@ -391,7 +391,7 @@ async def test_cancel_closes_the_socket_at_once_and_ends_the_talk(moves, after_s
         began = time.monotonic()
         call.cancel()
         assert await seconds_until_left(server, began) < AT_ONCE_S
-        await asyncio.wait({call.task})
+        await over(call)
         assert (sink.said, sink.end) == (said, None)
 
 
@@ -418,7 +418,7 @@ async def test_cancel_does_not_wait_for_a_request_that_a_stalled_upstream_will_n
             await asyncio.sleep(0.05)
             assert sink.letters == "c"
             call.cancel()
-            await asyncio.wait({call.task})
+            await over(call)
             await asyncio.sleep(0)
             assert read_to_the_end(listener)
 
@@ -438,7 +438,7 @@ async def test_cancel_from_inside_data_is_heard_at_once():
     async with RawServer(moves) as server, upstream_at(server.url) as upstream:
         sink = RecordingSink(cancel)
         call = ask(upstream, sink)
-        await asyncio.wait({call.task})
+        await over(call)
         assert sink.body == b"one"
         await seconds_until_left(server, time.monotonic())
 
@@ -447,7 +447,7 @@ async def test_cancel_from_inside_data_stops_the_unpacking():
     moves = [whole(gzip.compress(bytes(500_000), mtime=0), headers=b"content-encoding: gzip\r\n")]
     async with RawServer(moves) as server, upstream_at(server.url) as upstream:
         sink = RecordingSink(cancel)
-        await asyncio.wait({ask(upstream, sink).task})
+        await over(ask(upstream, sink))
         assert len(sink.chunks) == 1
 
 

@@ -15,7 +15,7 @@ from finalstop.simulator import CallEnd, Simulator, describe
 from finalstop.upstream import calls
 from finalstop.upstream.contract import UpstreamRequest
 from tests.faults.client import eventually
-from tests.upstream.kinds import each_kind, upstream_at  # noqa: F401
+from tests.upstream.kinds import each_kind, over, upstream_at  # noqa: F401
 from tests.upstream.sinks import RecordingSink
 from tests.upstream.test_calls import AT_ONCE_S, ask, told
 
@@ -121,7 +121,7 @@ async def test_a_stream_released_at_its_last_event_gives_its_connection_to_the_n
     ):
         for _ in range(5):
             sink = RecordingSink(at_message_stop)
-            await asyncio.wait({ask(upstream, sink, asked_for("text")).task})
+            await over(ask(upstream, sink, asked_for("text")))
             assert MESSAGE_STOP in sink.body
         assert {call.connection for call in simulator.calls} == {1}
 

@@ -1,6 +1,5 @@
 """The gate: who flows is read once per tick, and nobody else is ever kept waiting."""
 
-import asyncio
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -12,6 +11,7 @@ from finalstop.core.limits import Limits
 from finalstop.upstream.contract import UpstreamRequest
 from finalstop.upstream.direct import DirectUpstream
 from finalstop.upstream.gate import BEATS, FAST_READS, Gate
+from tests.upstream.kinds import over
 from tests.upstream.servers import CHUNKED, LAST_CHUNK, RawServer, chunk
 from tests.upstream.sinks import RecordingSink
 
@@ -264,7 +264,7 @@ async def test_a_released_body_is_drained_while_the_gate_is_closed():
         try:
             sink = RecordingSink(lambda it: it.call.release() if len(it.chunks) == 12 else None)
             sink.call = upstream.call(POST, sink, attempts=1, retry_until=0.0)
-            await asyncio.wait({sink.call.task})
+            await over(sink.call)
             again = RecordingSink()
             again.call = upstream.call(POST, again, attempts=1, retry_until=0.0)
             await again.ended()

@@ -13,7 +13,13 @@ from finalstop.core.endings import EndReason
 from finalstop.core.limits import Limits
 from finalstop.simulator import connect
 from finalstop.upstream.contract import UpstreamFailedError, UpstreamRequest
-from tests.upstream.kinds import each_kind, new_upstream, transport_of, upstream_at  # noqa: F401
+from tests.upstream.kinds import (  # noqa: F401
+    each_kind,
+    new_upstream,
+    over,
+    transport_of,
+    upstream_at,
+)
 from tests.upstream.servers import CHUNKED, LAST_CHUNK, Move, RawServer, Tunnel, chunk, whole
 from tests.upstream.sinks import RecordingSink
 from tests.upstream.test_calls import AT_ONCE_S, GET, HEALTHY, POST, SILENCE, ask, told
@@ -177,7 +183,7 @@ async def test_cancel_while_connecting_lets_go_of_the_socket(scheme):
             async with asyncio.timeout(1):
                 await server.left.wait()
             assert server.connections[0].left_at - began < AT_ONCE_S
-            await asyncio.wait({call.task})
+            await over(call)
             assert sink.end is None
 
 

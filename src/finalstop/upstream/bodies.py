@@ -140,3 +140,29 @@ def unpacked(head: ResponseHead, raw: bytes) -> bytes:
         for piece in [raw] if inflater is None else inflater.feed(raw):
             body += piece
     return bytes(body[:REFUSAL_BYTES])
+
+
+class RefusalBody:
+    """What a refusal says, or as much of it as comes in time and fits; it never fails."""
+
+    def __init__(self, head: ResponseHead, whole: asyncio.Future[None]) -> None:
+        self._head: Final = head
+        self._whole: Final = whole
+        self._raw = bytearray()
+
+    def take(self, chunk: bytes) -> None:
+        """The next bytes, as they came."""
+        if len(self._raw) < REFUSAL_BYTES:
+            self._raw += chunk
+        if len(self._raw) >= REFUSAL_BYTES:
+            self.over()
+
+    def over(self) -> None:
+        """There will be no more."""
+        if not self._whole.done():
+            self._whole.set_result(None)
+
+    async def read(self) -> bytes:
+        """Wait for it, at most `REFUSAL_S`; the body, decompressed."""
+        await asyncio.wait({self._whole}, timeout=REFUSAL_S)
+        return unpacked(self._head, bytes(self._raw))

@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
         self.read_at = 0.0
         self.is_gated = False
         self._is_paused = False
-        self._early: list[bytes] = []
+        self._early = b""
         self._error: Exception | None = None
         self._room: asyncio.Future[None] | None = None
 
@@ -88,9 +88,9 @@ class Connection(asyncio.Protocol):
 
     def listen(self) -> None:
         """Hear what came, or befell it, before it was held."""
-        early, self._early = self._early, []
-        for data in early:
-            self.data_received(data)
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
         if self.is_closed:
             self._tell_lost(self._error)
 
@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
                 self.pause()
                 asyncio.get_running_loop().call_soon(self.resume)
         elif self.kept_at is None and not self._early:
-            self._early.append(data)
+            self._early = data
         else:
             self.transport.abort()
 

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from finalstop.core.limits import Limits
 from finalstop.upstream.address import DEFAULT_PORTS, Address, address_of
-from finalstop.upstream.calls import report_broken
 from finalstop.upstream.connections import Kept
 from finalstop.upstream.contract import Response, Sink, UpstreamRequest
 from finalstop.upstream.direct_calls import DirectAsk, DirectCall, DirectWell
@@ -65,7 +64,7 @@ class DirectUpstream:
         self._connections_max: Final = connections_max
         self._keepalive_s: Final = keepalive_s
         self._rest_s: Final = rest_s
-        self._calls: Final[dict[asyncio.Task[None], DirectCall]] = {}
+        self._calls: Final[set[DirectCall]] = set()
         self._well: DirectWell | None = None
         self._closed = False
 
@@ -84,8 +83,6 @@ class DirectUpstream:
         well = self._open_well()
         call = DirectCall(well, ask, sink, attempts=attempts, retry_until=retry_until)
         well.gate.hurry()
-        self._calls[call.task] = call
-        call.task.add_done_callback(self._ended)
         return call
 
     async def fetch(self, request: UpstreamRequest, *, timeout_s: float) -> Response:
@@ -102,8 +99,8 @@ class DirectUpstream:
     async def close(self) -> None:
         """Tear down every call and what is kept; idempotent. Sinks hear nothing of it."""
         self._closed = True
-        tasks = tuple(self._calls)
-        for call in tuple(self._calls.values()):
+        tasks = [call.task for call in self._calls if call.task is not None]
+        for call in tuple(self._calls):
             call.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_S)
@@ -111,10 +108,6 @@ class DirectUpstream:
             self._well.kept.close()
             self._well = None
             await asyncio.sleep(0)  # what is aborted is closed in the loop's next turn
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._calls[task]
-        report_broken(task)
 
     def _open_well(self) -> DirectWell:
         """What the calls share is made on first use: it belongs to the loop that runs then."""
@@ -137,6 +130,7 @@ class DirectUpstream:
                 gate=gate,
                 open_gate=gate.left_open(),
                 jitter=random.random,
+                under_way=self._calls,
             )
         return self._well
 

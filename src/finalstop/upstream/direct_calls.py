@@ -1,9 +1,10 @@
 """One call, straight on its socket: its attempts, its body, its end.
 
-What a read holds reaches the sink inside that read: no task wakes for it. The call's task wakes
-for what happens once: a connection is there, the request is written, the response is over. It
-knows HTTP and nothing of what the bytes mean, nor when a stream is over: its sink says so, with
-`release` or `cancel`.
+What a read holds reaches the sink inside that read: no task wakes for it. The call's task is there
+for what happens once and must be waited for: a connection, the request's way out, the head, the
+page beneath a refusal. Once the response streams it ends, and the reads do the rest: an open stream
+costs no task. A call knows HTTP and nothing of what the bytes mean, nor when a stream is over: its
+sink says so, with `release` or `cancel`.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class DirectWell(Struct, frozen=True):
         gate: what has streams that flow read once per tick, and the loop rest.
         open_gate: the one for streams that are read at once: it never closes.
         jitter: chance from [0, 1), for the backoff.
+        under_way: the calls that are not over; each enters itself, and takes itself out.
     """
 
     kept: Kept
@@ -60,32 +62,32 @@ class DirectWell(Struct, frozen=True):
     gate: Gate
     open_gate: Gate
     jitter: Callable[[], float]
+    under_way: set[DirectCall]
 
 
-# What an attempt comes to: a failure, the head of a refusal, or a stream that was told whole.
+# What an attempt comes to: a failure, the head of a refusal, or None: it streams, and the reads
+# tell the rest.
 Answer = Failure | ResponseHead | None
 
 
 class DirectCall:
     """One request under way; a `contract.Call`, and the holder of its connection.
 
-    `task` is for its owner to hold, and to wait for after `cancel`.
+    It is in `well.under_way` until it is over: nothing waits, and no connection is held. `task` is
+    to be waited for after `cancel`; it is None once there is nothing to wait for but reads.
     """
 
     __slots__ = (
-        "_answer", "_ask", "_attempts", "_connection", "_drain_timer", "_drained_bytes", "_gate",
-        "_inflater", "_is_reused", "_is_sent", "_loop", "_reader", "_refusal", "_retry_until",
-        "_sink", "_streaming", "_well", "task",
+        "_answer", "_connection", "_drain_timer", "_drained_bytes", "_gate", "_inflater",
+        "_is_reused", "_is_sent", "_loop", "_reader", "_refusal", "_sink", "_streaming", "_well",
+        "task",
     )  # fmt: skip
 
     def __init__(
         self, well: DirectWell, ask: DirectAsk, sink: Sink, *, attempts: int, retry_until: float
     ) -> None:
         self._well: Final = well
-        self._ask: DirectAsk | None = ask
         self._sink: Sink | None = sink
-        self._attempts: Final = attempts
-        self._retry_until: Final = retry_until
         self._loop: Final = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._reader: Reader | None = None
@@ -96,11 +98,16 @@ class DirectCall:
         self._streaming = False
         self._drained_bytes: int | None = None
         self._drain_timer: asyncio.TimerHandle | None = None
-        self._answer: asyncio.Future[Answer]
-        self._refusal: _RefusalBody | None = None
+        self._answer: asyncio.Future[Answer] | None = None
+        self._refusal: bodies.RefusalBody | None = None
+        # The task's alone, so that they go with it: what was asked may be large.
+        run = self._run(ask, attempts=attempts, retry_until=retry_until)
         # Not loop.create_task: an eager task factory would push into the sink before `call`
         # has returned.
-        self.task: Final = asyncio.Task(self._run(), loop=self._loop, name="upstream-call")
+        self.task: asyncio.Task[None] | None
+        self.task = asyncio.Task(run, loop=self._loop, name="upstream-call")
+        self.task.add_done_callback(self._ran)
+        well.under_way.add(self)
 
     def release(self) -> None:
         """Let the sink go and the connection live, if its body ends within the drain's bounds."""
@@ -117,7 +124,8 @@ class DirectCall:
         """Let the sink go and close the socket now, whatever was under way on it."""
         self._sink = None
         self._leave()
-        self.task.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
     # --- what the connection tells ---
 
@@ -169,11 +177,11 @@ class DirectCall:
 
     def _begin(self, head: ResponseHead) -> None:
         if not 200 <= head.status < 300:
-            self._refusal = _RefusalBody(head, self._loop.create_future())
+            self._refusal = bodies.RefusalBody(head, self._loop.create_future())
             self._settle(head)
             return
         self._streaming = True
-        self._ask = None  # nothing is asked again, and what was asked may be large
+        self._settle(None)
         self._gate.hurry()
         try:
             self._inflater = inflater_for(head, bytes_max=self._well.inflated_bytes)
@@ -222,7 +230,6 @@ class DirectCall:
         elif self._sink is not None:
             sink, self._sink = self._sink, None
             sink.eof()
-        self._settle(None)
 
     def _broke(self, failure: Failure) -> None:
         """The response will not come, or not to its end."""
@@ -231,62 +238,64 @@ class DirectCall:
             self._refusal.over()  # the status is the news; a broken page beneath it is not
         elif self._streaming:
             self._fail(failure.reason, failure.detail)
-            self._settle(None)
         else:
             self._settle(failure)
 
-    def _crashed(self, error: Exception) -> None:
-        self._leave()
-        if self._answer.done():
-            self._loop.call_exception_handler({"message": "a late bug", "exception": error})
-        else:
-            self._answer.set_exception(error)
+    def _crashed(self, error: BaseException) -> None:
+        """A bug of ours: it is reported, and ends its call, also where no task carries it."""
+        context = {"message": "an upstream call broke", "exception": error}
+        self._loop.call_exception_handler(context)
+        sink = self._sink
+        self.cancel()
+        if sink is not None:
+            detail = f"the upstream call broke: {type(error).__name__}"
+            sink.failed(EndReason.INTERNAL_ERROR, detail)
 
     def _settle(self, answer: Answer) -> None:
-        if not self._answer.done():
+        if self._answer is not None and not self._answer.done():
             self._answer.set_result(answer)
 
     # --- the attempts ---
 
-    async def _run(self) -> None:
-        try:
-            answer = await self._answered()
-            if isinstance(answer, Failure):
-                self._fail(answer.reason, answer.detail)
-            elif answer is not None:
-                await self._refuse(answer)
-        except asyncio.CancelledError:
-            if self._sink is None:
-                return  # our own `cancel`. Kept by the task, the error would hold it in a cycle
-            # Somebody else's doing, a loop that shuts down for one: the stream must not wait for
-            # its deadline.
+    async def _run(self, ask: DirectAsk, *, attempts: int, retry_until: float) -> None:
+        """All that must be waited for. Next: `_ran`, whatever becomes of it."""
+        answer = await self._answered(ask, attempts=attempts, retry_until=retry_until)
+        if isinstance(answer, Failure):
+            self._fail(answer.reason, answer.detail)
+        elif answer is not None:
+            await self._refuse(answer)
+
+    def _ran(self, task: asyncio.Task[None]) -> None:
+        """The task is over, and so is the call, unless its response streams."""
+        self.task = self._answer = None
+        if task.cancelled():
+            self._leave()
+            # Only `cancel` empties the sink first. Else it is somebody else's doing, a loop that
+            # shuts down for one: the stream must not wait for its deadline.
             self._fail(EndReason.INTERNAL_ERROR, "the upstream call was cancelled from outside")
-            raise
-        except Exception as error:
-            self._fail(EndReason.INTERNAL_ERROR, f"the upstream call broke: {type(error).__name__}")
-            raise
-        finally:
-            self._sink = None
+        elif (error := task.exception()) is not None:
+            self._crashed(error)
+        elif not self._streaming or self._connection is None:
             self._leave()
 
-    async def _answered(self) -> Answer:
+    async def _answered(self, ask: DirectAsk, *, attempts: int, retry_until: float) -> Answer:
         """What is to be told, after the allowed attempts.
 
         That a kept connection was already dead does not count as one.
         """
         attempt = 1
         while True:
-            answer = await self._request(fresh=False)
+            answer = await self._request(ask, fresh=False)
             if isinstance(answer, Failure) and answer.unread and self._is_reused:
-                answer = await self._request(fresh=True)
+                answer = await self._request(ask, fresh=True)
             if answer is None:
                 return None
             delay_s = decide(
                 attempt=attempt,
-                attempts=self._attempts,
+                attempts=attempts,
                 outcome=answer.reason if isinstance(answer, Failure) else answer,
                 now=self._loop.time(),
-                retry_until=self._retry_until,
+                retry_until=retry_until,
                 jitter=self._well.jitter(),
             )
             if delay_s is None:
@@ -295,10 +304,11 @@ class DirectCall:
             await asyncio.sleep(delay_s)
             attempt += 1
 
-    async def _request(self, *, fresh: bool) -> Answer:
+    async def _request(self, ask: DirectAsk, *, fresh: bool) -> Answer:
         self._refusal = None
         self._is_sent = self._is_reused = False
-        self._answer = self._loop.create_future()
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        self._answer = answer
         self._reader = Reader()
         try:
             connection = await self._well.kept.take(fresh=fresh)
@@ -311,28 +321,30 @@ class DirectCall:
         if self._sink is not None:
             self._sink.connected()
         connection.listen()
-        await self._send(connection)
-        return await self._answer
+        await self._send(ask, connection, answer)
+        return await answer
 
-    async def _send(self, connection: Connection) -> None:
-        """Write the request, as fast as the upstream takes it; stop where it answers before."""
-        ask = self._ask
-        if ask is None or self._connection is None:
+    async def _send(
+        self, ask: DirectAsk, connection: Connection, answer: asyncio.Future[Answer]
+    ) -> None:
+        """Write the request, as fast as the upstream takes it; stop where it refuses before.
+
+        One that streams before it has read the whole request may still be waiting for the rest.
+        """
+        if answer.done() or self._connection is None:
             return  # the answer came with the connection
         body = memoryview(ask.body)
         connection.transport.write(ask.head + body[: bodies.WRITE_BYTES])
         at = bodies.WRITE_BYTES
-        while True:
-            room = connection.room()
-            if room is not None:
-                news: set[asyncio.Future[Any]] = {room, self._answer}
-                await asyncio.wait(news, return_when=asyncio.FIRST_COMPLETED)
-            if self._answer.done() or self._connection is None:
+        while (room := connection.room()) is not None or at < len(body):
+            if room is None:
+                connection.transport.write(body[at : at + bodies.WRITE_BYTES])
+                at += bodies.WRITE_BYTES
+                continue
+            news: set[asyncio.Future[Any]] = {room} if self._streaming else {room, answer}
+            await asyncio.wait(news, return_when=asyncio.FIRST_COMPLETED)
+            if (answer.done() and not self._streaming) or self._connection is None:
                 return
-            if at >= len(body):
-                break
-            connection.transport.write(body[at : at + bodies.WRITE_BYTES])
-            at += bodies.WRITE_BYTES
         self._is_sent = True
         # An early answer may have come while the request was still being written.
         if self._sink is not None and not self._streaming:
@@ -360,6 +372,8 @@ class DirectCall:
             self._drain_timer.cancel()
         reader, connection = self._reader, self._connection
         self._reader = self._connection = None
+        if self.task is None:
+            self._well.under_way.discard(self)
         if reader is not None:
             reader.close()
         if connection is None:
@@ -368,29 +382,3 @@ class DirectCall:
             self._well.kept.keep(connection, self)
         else:
             self._well.kept.abort(connection, self)
-
-
-class _RefusalBody:
-    """What a refusal says, or as much of it as comes in time and fits; it never fails."""
-
-    def __init__(self, head: ResponseHead, whole: asyncio.Future[None]) -> None:
-        self._head: Final = head
-        self._whole: Final = whole
-        self._raw = bytearray()
-
-    def take(self, chunk: bytes) -> None:
-        """The next bytes, as they came."""
-        if len(self._raw) < bodies.REFUSAL_BYTES:
-            self._raw += chunk
-        if len(self._raw) >= bodies.REFUSAL_BYTES:
-            self.over()
-
-    def over(self) -> None:
-        """There will be no more."""
-        if not self._whole.done():
-            self._whole.set_result(None)
-
-    async def read(self) -> bytes:
-        """Wait for it, at most `REFUSAL_S`; the body, decompressed."""
-        await asyncio.wait({self._whole}, timeout=bodies.REFUSAL_S)
-        return bodies.unpacked(self._head, bytes(self._raw))

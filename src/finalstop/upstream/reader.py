@@ -48,7 +48,7 @@ class Reader:
         self.is_unread = True
         # The parser calls it for each piece: the list's own method costs no frame of ours.
         self.on_body = self.pieces.append
-        self._headers: dict[str, str] = {}
+        self._headers: dict[str, str] | None = None  # only while a head comes
         self._lines = 0
         self._silent_bytes = 0
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
@@ -100,17 +100,20 @@ class Reader:
         self._lines += 1
         if self.has_head or self._lines > HEAD_LINES_MAX:
             return  # a trailer is nobody's news, and joining too many costs their square
+        headers = self._headers
+        assert headers is not None
         key, text = name.decode("latin-1").lower(), value.decode("utf-8", "replace")
-        before = self._headers.get(key)
-        self._headers[key] = text if before is None else f"{before}, {text}"
+        before = headers.get(key)
+        headers[key] = text if before is None else f"{before}, {text}"
 
     def on_headers_complete(self) -> None:
         """The head is complete."""
+        headers, self._headers = self._headers, None
         assert self._parser is not None
+        assert headers is not None
         status = self._parser.get_status_code()
         if status in INTERIM and status != SWITCHING:
             return
-        headers, self._headers = self._headers, {}
         self.head = ResponseHead(status, headers)
         self.has_head = True
         self.is_reusable = self._parser.should_keep_alive()

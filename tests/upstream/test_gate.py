@@ -1,5 +1,6 @@
 """The gate: who flows is read once per tick, and nobody else is ever kept waiting."""
 
+import asyncio
 from collections import Counter
 from itertools import pairwise
 from typing import Any

@@ -137,6 +137,14 @@ async def test_a_chunked_body_is_refused_as_soon_as_it_is_too_large():
         assert (reply.status, error_of(reply)[0]) == (413, "request_too_large")
 
 
+async def test_a_chunked_body_that_is_too_large_is_refused_also_when_all_of_it_is_there():
+    async with served(body_bytes=4096) as gateway:
+        head = request("POST", "/v1/messages", b"", "transfer-encoding: chunked")
+        reply = await gateway.say(head + chunked(b"x" * 5000, 1000))
+        assert (reply.status, error_of(reply)[0]) == (413, "request_too_large")
+        assert gateway.simulator.calls == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("missing", [1, len(BODY)])
 async def test_a_body_that_does_not_come_is_not_waited_for(missing):

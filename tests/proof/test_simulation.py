@@ -81,14 +81,18 @@ def test_the_schedules_reach_every_ending_that_a_single_process_can_have():
 @pytest.mark.timeout(300)
 def test_the_gate_reads_past_the_transport_and_finds_words_nothing_and_the_end(record_property):
     found: Counter[str] = Counter()
-    for mode, seeds in SHARES:
-        for seed in seeds:
+    seed = 0
+    # An end is found so in one schedule of a thousand, so it is looked for until there are two.
+    while found["fin"] < 2 and seed < 6000:
+        seed += 1
+        for mode in MODES:
             plan = plan_of(seed, mode)
             if "gate_s" in plan.limits and plan.has_descriptors and plan.client == "direct":
                 record = simulate(plan).loop.network.record
                 looks = [row[3] for row in record if row[1] == "look"]
                 found.update(it if isinstance(it, str) else "words" for it in looks)
-    record_property("figure", f"looks past the transport that found something: {dict(found)}")
+    said = f"looks past the transport that found something, seeds 1 to {seed}: {dict(found)}"
+    record_property("figure", said)
     assert found["words"] > 300
     assert found["nothing"] > 100
     assert found["fin"] + found["reset"] > 1

@@ -374,17 +374,17 @@ async def test_the_sweeper_goes_on_when_even_ending_the_crashed_stream_fails(ben
 
 async def test_what_has_ended_and_is_not_read_costs_the_sweeper_nothing(bench):
     ended = [bench.open()[0] for _ in range(20)]
-    for stream in ended:
-        stream.stop()
-    bench.sweep()
 
     def not_looked_at(now: float) -> None:
         raise AssertionError(now)
 
     for stream in ended:
+        stream.stop()
         stream.tick = not_looked_at
-        stream.wake_at = 0.0
     with reported_bugs() as bugs:
+        bench.sweep()
+        for stream in ended:
+            stream.wake_at = 0.0
         bench.sweep_for(5.0)
     assert bugs == []
 
@@ -394,10 +394,10 @@ async def test_who_waits_at_an_end_costs_the_sweeper_nothing_once_gone(bench):
     with stream.presence():
         finish(source)
         bench.sweep_for(1.0)
-    bench.sweep()
     stream.tick = None  # to call it would be an error
-    stream.wake_at = 0.0
     with reported_bugs() as bugs:
+        bench.sweep()
+        stream.wake_at = 0.0
         bench.sweep_for(5.0)
     assert bugs == []
 

@@ -442,6 +442,15 @@ async def test_a_sweep_of_streams_with_nothing_to_do_ticks_none_of_them(bench):
     assert len(ticks) <= 1
 
 
+async def test_a_view_that_begins_asks_for_no_look_before_something_is_due(bench):
+    stream, source = bench.open()
+    source.producer.receive([b.message_start()])
+    bench.watch(stream, BufferOutlet())
+    await settle()
+    due_s = min(DEFAULTS.keep_alive_s, DEFAULTS.write_s, DEFAULTS.idle_s)
+    assert stream.wake_at - bench.clock.now > due_s / 2
+
+
 # -- nothing outlives the stream (I7) -------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from finalstop.core.limits import DEFAULTS, Limits
 from finalstop.core.receipt import Ended
 from finalstop.core.timers import SWEEP_S
 from finalstop.log.contract import Log, UnknownStreamError
-from finalstop.log.memory import MemoryLog
+from finalstop.log.memory import EVENT_OVERHEAD_BYTES, MemoryLog
 from finalstop.runtime.viewer import OUTLET_BYTES_HIGH, SLICE_BYTES, STALL_CHECK_S, Viewer
 from finalstop.wire.formats import Encoder, encoder_for
 from tests import builders as b
@@ -209,6 +209,29 @@ async def test_a_cursor_at_or_past_the_terminal_ends_with_the_stream_and_not_nev
         await settle()
         assert booth.task.done()
         assert outlet.words == []
+
+
+async def test_what_fits_in_one_slice_takes_one_turn_of_the_loop():
+    log = MemoryLog(DEFAULTS)
+    log.open("s1", lambda _accepted, _why: None)
+    log.append("s1", deltas(3))
+    async with Booth(BufferOutlet(), log=log, settles=False) as booth:
+        await asyncio.sleep(0)
+        booth.append(1)
+        assert numbers(booth.outlet) == [1, 2, 3, 4]
+
+
+async def test_others_get_their_turn_between_two_slices_and_may_cut_the_view_there():
+    log = MemoryLog(DEFAULTS)
+    log.open("s1", lambda _accepted, _why: None)
+    log.append("s1", deltas(SLICE_BYTES // EVENT_OVERHEAD_BYTES + 1))
+    async with Booth(BufferOutlet(), log=log, settles=False) as booth:
+        await asyncio.sleep(0)
+        assert len(booth.outlet.writes) == 1
+        booth.viewer.abort("said between them")
+        await settle()
+        assert len(booth.outlet.writes) == 1
+        assert str(booth.task.exception()) == "said between them"
 
 
 async def test_the_view_returns_when_the_terminal_is_written():

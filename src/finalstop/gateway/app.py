@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final
 
 from aiohttp import web
@@ -52,11 +53,11 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 
 @web.middleware
-async def host_guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+def host_guard(request: web.Request, handler: Handler) -> Awaitable[web.StreamResponse]:
     """Refuse what a hostile page in the same browser could send to a loopback server."""
-    front = request.app[FRONT]
-    front.gatekeeper.check_host(request.method, request.headers)
-    return await handler(request)
+    # Not a coroutine: its frame would be kept, and gone through, as long as the answer streams.
+    request.app[FRONT].gatekeeper.check_host(request.method, request.headers)
+    return handler(request)
 
 
 async def _sign(_request: web.Request, response: web.StreamResponse) -> None:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, Literal
 
 from msgspec import Struct
-from multidict import CIMultiDictProxy
+from multidict import MultiMapping
 
 from finalstop.gateway.address import is_loopback
 from finalstop.gateway.config import Settings
-from finalstop.gateway.secret import VISIBLE_ASCII, Secret, TokenHash
+from finalstop.gateway.secret import Secret, TokenHash
 
-# Case-insensitive or lower-case, and `items()` may yield a name twice, as a multidict's does.
-Headers = Mapping[str, str]
+# Case-insensitive, as a request's are.
+Headers = MultiMapping[str]
 
 API_VERSION: Final = "2023-06-01"
 # The embedded simulator wants a key as the API does; a real one is never shown to it.
@@ -44,7 +45,6 @@ WITHHELD: Final[Mapping[str, str]] = {
 }
 
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{0,5})?")
-_SAYABLE: Final = re.compile(r"[\x20-\x7e]*")
 _READS_ONLY: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -182,7 +182,8 @@ def credential_of(headers: Headers) -> Credential | None:
     Raises:
         AuthError: 401 for a malformed one, 400 for two that differ (the same one twice is one).
     """
-    found = [*_api_keys(headers), *_bearers(headers)]
+    found = [_api_key(value) for value in headers.getall("x-api-key", ())]
+    found += [_bearer(value) for value in headers.getall("authorization", ())]
     if len(found) > 1 and len({credential.hash for credential in found}) > 1:
         raise AuthError(
             400,
@@ -200,11 +201,10 @@ def host_allowed(headers: Headers, settings: Settings) -> bool:
     here. On a loopback bind the loopback names and `allowed_hosts` are good; elsewhere any name
     is, unless `allowed_hosts` lists some. No Host at all (HTTP/1.0) is no browser.
     """
-    names = [_host_name(value) for value in _values(headers, "host")]
-    listed = {name.lower() for name in settings.allowed_hosts}
+    listed = settings.allowed_hosts
     if not settings.is_local and not listed:
         return True
-    return all(name and (is_loopback(name) or name in listed) for name in names)
+    return all(_names_us(value, listed) for value in headers.getall("host", ()))
 
 
 def origin_allowed(headers: Headers, settings: Settings) -> bool:
@@ -213,10 +213,11 @@ def origin_allowed(headers: Headers, settings: Settings) -> bool:
     Where tokens are asked for they decide, and so they do for a bind that others can reach. No
     Origin is no browser; our own is the one whose authority is the Host header's.
     """
-    if settings.tokens or not settings.is_local:
+    origins = headers.getall("origin", ())
+    if not origins or settings.tokens or not settings.is_local:
         return True
-    hosts = {value.lower() for value in _values(headers, "host")}
-    return all(_authority(origin) in hosts for origin in _values(headers, "origin"))
+    hosts = {value.lower() for value in headers.getall("host", ())}
+    return all(_authority(origin) in hosts for origin in origins)
 
 
 def forwarded_headers(headers: Headers) -> dict[str, str]:
@@ -227,16 +228,19 @@ def forwarded_headers(headers: Headers) -> dict[str, str]:
     Raises:
         AuthError: 400: one of them holds what a header may not.
     """
-    forwarded = {"anthropic-version": API_VERSION}
-    for name in filter(_is_forwarded, {name.lower() for name in headers}):
-        value = ", ".join(_values(headers, name))
-        if not _SAYABLE.fullmatch(value):
+    forwarded: dict[str, str] = {}
+    for key, value in headers.items():
+        name = key.lower()
+        if name not in FORWARDED and not name.startswith("anthropic-"):
+            continue
+        if not (value.isascii() and value.isprintable()):
             raise AuthError(
                 400,
                 "invalid_request_error",
                 f"the header {name} holds control or non-ASCII characters",
             )
-        forwarded[name] = value
+        forwarded[name] = f"{forwarded[name]}, {value}" if name in forwarded else value
+    forwarded.setdefault("anthropic-version", API_VERSION)
     return forwarded
 
 
@@ -244,37 +248,34 @@ def _own_key(settings: Settings) -> Secret | None:
     return Secret(SIMULATOR_KEY) if settings.is_simulated else settings.api_key
 
 
-def _api_keys(headers: Headers) -> Iterator[Credential]:
-    for value in _values(headers, "x-api-key"):
-        yield Credential("x-api-key", _presented(value.strip(), "x-api-key"))
+def _api_key(value: str) -> Credential:
+    return Credential("x-api-key", _presented(value.strip(), "x-api-key"))
 
 
-def _bearers(headers: Headers) -> Iterator[Credential]:
-    for value in _values(headers, "authorization"):
-        scheme, _, text = value.strip().partition(" ")
-        if scheme.lower() != "bearer":
-            raise _unauthenticated("Authorization must be `Bearer <token>`")
-        yield Credential("authorization", _presented(text.strip(), "Authorization"))
+def _bearer(value: str) -> Credential:
+    scheme, _, text = value.strip().partition(" ")
+    if scheme.lower() != "bearer":
+        raise _unauthenticated("Authorization must be `Bearer <token>`")
+    return Credential("authorization", _presented(text.strip(), "Authorization"))
 
 
 def _presented(text: str, header: str) -> Secret:
-    if not VISIBLE_ASCII.fullmatch(text):
-        raise _unauthenticated(f"{header} is empty, or holds what a credential cannot")
-    return Secret(text)
+    try:
+        return Secret(text)
+    except ValueError:
+        raise _unauthenticated(f"{header} is empty, or holds what a credential cannot") from None
 
 
 def _unauthenticated(message: str) -> AuthError:
     return AuthError(401, "authentication_error", message)
 
 
-def _values(headers: Headers, name: str) -> Sequence[str]:
-    if isinstance(headers, CIMultiDictProxy):  # a request's own: it finds them faster
-        return headers.getall(name, ())
-    return [value for key, value in headers.items() if key.lower() == name]
-
-
-def _is_forwarded(name: str) -> bool:
-    return name in FORWARDED or name.startswith("anthropic-")
+# Asked for every request, of the same few values; bounded, because clients choose some of them.
+@lru_cache(maxsize=64)
+def _names_us(value: str, listed: tuple[str, ...]) -> bool:
+    """Whether a Host header names this machine, or what is listed."""
+    name = _host_name(value)
+    return bool(name) and (is_loopback(name) or name in {it.lower() for it in listed})
 
 
 def _host_name(value: str) -> str:

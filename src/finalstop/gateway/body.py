@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from finalstop.core.limits import Limits
 from finalstop.gateway.errors import RequestError
@@ -32,9 +32,8 @@ async def read_fields(request: web.Request, limits: Limits) -> tuple[bytes, Fiel
         raise RequestError(415, f"content-type must be application/json, not {given}.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise RequestError(415, "Encoded request bodies are not accepted; send it plain.")
-    if (request.content_length or 0) > limits.body_bytes:
-        # Said at once: aiohttp would take in body_bytes of it first.
-        raise web.HTTPRequestEntityTooLarge(limits.body_bytes, request.content_length or 0)
+    # Said at once: aiohttp would take in body_bytes of it first.
+    _check_size(request.content_length or 0, limits)
     body = await _read(request, limits)
     try:
         return body, _FIELDS.decode(body)
@@ -43,25 +42,32 @@ async def read_fields(request: web.Request, limits: Limits) -> tuple[bytes, Fiel
 
 
 async def _read(request: web.Request, limits: Limits) -> bytes:
-    if request.content.is_eof():
-        return await _whole(request, limits)  # it has come with the head, as most do
+    content = request.content
+    if content.is_eof():  # it has come with the head, as most do
+        body = content.read_nowait()
+        _check_size(len(body), limits)
+        return body
     try:
         async with asyncio.timeout(limits.body_s):
-            return await _whole(request, limits)
+            return await _whole(content, limits)
     except TimeoutError:
         message = f"The request body did not arrive within body_s={limits.body_s:g}."
         raise RequestError(408, message) from None
 
 
-async def _whole(request: web.Request, limits: Limits) -> bytes:
+async def _whole(content: StreamReader, limits: Limits) -> bytes:
     # Not `request.read`: the request would keep it as long as the answer streams.
     pieces, size = [], 0
-    while piece := await request.content.readany():
+    while piece := await content.readany():
         size += len(piece)
-        if size > limits.body_bytes:
-            raise web.HTTPRequestEntityTooLarge(limits.body_bytes, size)
+        _check_size(size, limits)
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _check_size(size: int, limits: Limits) -> None:
+    if size > limits.body_bytes:
+        raise web.HTTPRequestEntityTooLarge(limits.body_bytes, size)
 
 
 def boolean(fields: Fields, name: str, *, default: bool) -> bool:

@@ -59,8 +59,8 @@ async def head_of(stream: Stream, encoder: Encoder, *, commit_s: float) -> Head:
 
 def view_head(stream: Stream, encoder: Encoder) -> Head:
     """The head of a view that follows."""
-    headers = {**UNBUFFERED, **encoder.headers, **stream_headers(stream)}
-    return Head(200, {**headers, "content-type": encoder.content_type})
+    named = {"content-type": encoder.content_type}
+    return Head(200, {**UNBUFFERED, **encoder.headers, **stream_headers(stream), **named})
 
 
 def error_head(stream: Stream, ended: Ended) -> Head:

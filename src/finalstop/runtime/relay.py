@@ -280,8 +280,9 @@ class Relay:
         now = self._clock()
         for stream in tuple(self._ticking):
             if stream.wake_at <= now:
-                self._tick(stream, now)
-                if stream.ended is not None and not stream.watched:
+                if not stream.settled:
+                    self._tick(stream, now)
+                if stream.settled:
                     self._ticking.pop(stream, None)
         self._retire(now)
 

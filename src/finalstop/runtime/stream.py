@@ -139,6 +139,11 @@ class Stream:
         return self._here > 0
 
     @property
+    def settled(self) -> bool:
+        """Whether time can do nothing to it any more: it has ended, and nobody is here."""
+        return self.ended is not None and not self._here
+
+    @property
     def present(self) -> int:
         """How many are here."""
         return self._here
@@ -185,7 +190,7 @@ class Stream:
             clock=self._clock,
         )
         self._viewers[viewer] = None
-        self.wake_at = 0.0
+        self.wake_at = min(self.wake_at, viewer.tick(self._clock()))
         self._tell_viewed(self)
         try:
             await viewer.run()

@@ -169,6 +169,7 @@ class Viewer:
     # -- the slow path ----------------------------------------------------------------------------
 
     async def _catch_up(self) -> None:
+        is_first = True
         while not self.done:
             self._news.silence()
             if self._outlet.backlog:
@@ -176,9 +177,11 @@ class Viewer:
             batch = await self._log.read(self._stream, self.cursor, bytes_max=SLICE_BYTES)
             if not batch:
                 return
+            if not is_first:
+                await asyncio.sleep(0)  # many slices in a row must not hold everybody else up
+                self._raise_if_broken()
             self._write(batch)
-            await asyncio.sleep(0)  # many slices in a row must not hold everybody else up
-            await self._drain()
+            is_first = False
 
     def _stays_caught_up(self) -> bool:
         # A log that answers later may have told of more since it was read.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -17,21 +18,22 @@ log = structlog.get_logger("finalstop")
 
 def configure(*, json: bool, stream: Any = None) -> None:
     """Send structured lines to `stream` (standard error by default), as JSON or for a person."""
-    render: Any = _json if json else structlog.dev.ConsoleRenderer()
+    for_a_person: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.dev.ConsoleRenderer(),
+    ]
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            render,
-        ],
+        processors=[_json] if json else for_a_person,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
     )
 
 
-def _json(_logger: object, _level: str, fields: Any) -> str:
-    # structlog's own renderer, with the JSON library of the house: a tenth of the time.
-    return msgspec.json.encode(fields, enc_hook=repr).decode()
+def _json(_logger: object, level: str, fields: Any) -> str:
+    # What structlog's own processors say, with the JSON library of the house: a tenth of the time.
+    said = {**fields, "level": level, "timestamp": datetime.now(UTC)}
+    return msgspec.json.encode(said, enc_hook=repr).decode()
 
 
 def ends() -> Callable[[Ended], None]:

@@ -58,3 +58,23 @@ async def test_the_body_limit_is_the_configured_one():
         reply = await gateway.say(request("POST", "/v1/messages", b"[" + b"1," * 2000 + b"1]"))
         assert reply.status == 413
         assert Limits().body_bytes > 2048
+
+
+# what is asked, the status
+ANSWERS = [
+    (request("GET", "/healthz"), 200),
+    (request("GET", "/nothing"), 404),
+    (request("DELETE", "/healthz"), 405),
+    (request("GET", "/healthz").replace(b"127.0.0.1", b"evil.example"), 421),
+    (request("POST", "/stream-claude", b'{"prompt": "x"}', "x-simulator: text,words=3"), 200),
+    (request("POST", "/v1/messages", b"{"), 400),
+    (b"BREW / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n", 400),
+]
+
+
+@pytest.mark.parametrize(("sent", "status"), ANSWERS)
+async def test_no_answer_tells_what_the_server_is_made_of(sent, status):
+    async with served() as gateway:
+        reply = await gateway.say(sent)
+        assert reply.status == status
+        assert reply.headers["server"] == "finalstop"

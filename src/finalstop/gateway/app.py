@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from finalstop.gateway.errors import Handler, errors
+from finalstop.gateway.errors import SERVER, Handler, errors
 from finalstop.gateway.front import FRONT, Front
 from finalstop.gateway.messages import messages, stream_claude
 from finalstop.gateway.passthrough import count_tokens, models
@@ -60,15 +60,16 @@ def host_guard(request: web.Request, handler: Handler) -> Awaitable[web.StreamRe
     return handler(request)
 
 
-async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
-    # What is in use below, and in which version, is nobody's business.
-    response.headers["server"] = "finalstop"
+async def sign(_request: web.Request, response: web.StreamResponse) -> None:
+    """Say who answers: what is in use below, and in which version, is nobody's business."""
+    response.headers["server"] = SERVER
 
 
 def make_app(front: Front) -> web.Application:
     """The application, ready for a runner with `handler_cancellation` on."""
     app = web.Application(middlewares=[errors, host_guard], client_max_size=front.limits.body_bytes)
     app[FRONT] = front
+    app.on_response_prepare.append(sign)
     for method, path, handler, _ in ROUTES:
         app.router.add_route(method, path, handler, expect_handler=expect)
     return app

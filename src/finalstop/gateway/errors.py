@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 import msgspec
 import structlog
@@ -20,6 +21,9 @@ from finalstop.log.contract import UnknownStreamError
 from finalstop.runtime.head import Head, error_head, refusal_head
 from finalstop.runtime.relay import NotAcceptingError
 from finalstop.runtime.stream import Stream, TooManyViewersError
+
+# What answers call the server. aiohttp's own word is its version, and Python's.
+SERVER: Final = "finalstop"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -18,7 +18,7 @@ import structlog
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
-from finalstop.gateway.errors import error_response
+from finalstop.gateway.errors import SERVER, error_response
 from finalstop.gateway.view import View, ViewResponse
 
 # RFC 6585, section 5; aiohttp says 400, and then a client looks for the mistake in its body.
@@ -165,6 +165,7 @@ class Speaker(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer is under way already")
         response = _refusal(status, exc, _reason(message) or what)
+        response.headers["server"] = SERVER  # the application does not see this answer
         response.force_close()
         return response
 

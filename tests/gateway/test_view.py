@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from aiohttp import HttpVersion11
 
 from finalstop.gateway import view as view_module
-from finalstop.gateway.view import EARLY_BYTES, View
+from finalstop.gateway.view import EARLY_BYTES, View, head_bytes
 from finalstop.simulator import CallEnd
 from tests.gateway.served import ASK, logged, request, served, until
 from tests.simulator.rawclient import connect
@@ -243,6 +245,7 @@ class Transport:
     def __init__(self, *, closing=False):
         self.wire = b""
         self.held = b""
+        self.writes = 0
         self.takes = True
         self.closing = closing
         self.aborted = False
@@ -260,6 +263,7 @@ class Transport:
         return len(self.held)
 
     def write(self, data):
+        self.writes += 1
         if self.takes:
             self.wire += data
         else:
@@ -319,6 +323,9 @@ class Stream:
 class Presence:
     left = 0
 
+    def pass_on(self):
+        return self
+
     def leave(self):
         self.left += 1
 
@@ -344,12 +351,19 @@ def a_view(*acts, transport=None, is_there=True, write_s=1.0, reusable=True):
         transport=transport or Transport(), presence=Presence(), reception=Reception()
     )
     transport = made.transport if is_there else None
-    asked: Any = SimpleNamespace(version=HttpVersion11, transport=transport)
-    head: Any = SimpleNamespace(keep_alive=reusable)
+    asked: Any = SimpleNamespace(version=HttpVersion11, transport=transport, keep_alive=reusable)
     stream: Any = Stream(*acts)
     encoder: Any = None
-    made.view = View(stream, encoder, made.presence, asked, head, write_s=write_s)
+    made.view = View(stream, encoder, made.presence, asked, {"a": "b"}, write_s=write_s)
     return made
+
+
+def body_of(made):
+    """What was written after the head."""
+    head, blank, body = made.transport.wire.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\na: b\r\n")
+    assert blank
+    return body
 
 
 async def over(made, *, parked=None, is_full=False):
@@ -361,11 +375,23 @@ async def over(made, *, parked=None, is_full=False):
 async def test_a_view_ends_its_body_and_waits_with_the_connection():
     made = a_view(says)
     await over(made)
-    assert made.transport.wire == b"1\r\na\r\n0\r\n\r\n"
+    assert body_of(made) == b"1\r\na\r\n0\r\n\r\n"
     assert made.reception == {made.view}
     assert not made.transport.closing
     made.view.connection_lost(None)
     assert made.reception == set()
+
+
+@pytest.mark.parametrize("pauses", [False, True])
+async def test_the_head_goes_with_the_first_words_but_does_not_wait_for_them(pauses):
+    async def waits(_outlet):
+        await asyncio.sleep(0.02)
+        assert made.transport.wire.endswith(b"\r\n\r\n")
+
+    made = a_view(*[waits] * pauses, says)
+    await over(made)
+    assert body_of(made) == b"1\r\na\r\n0\r\n\r\n"
+    assert made.transport.writes == 2 + pauses
 
 
 async def test_on_a_connection_that_is_closing_a_view_leaves_at_once():
@@ -418,7 +444,7 @@ async def test_the_last_bytes_are_waited_for():
     assert not made.transport.closing
     made.transport.take()
     await until(lambda: made.transport.closing)
-    assert made.transport.wire == b"1\r\na\r\n0\r\n\r\n"
+    assert body_of(made) == b"1\r\na\r\n0\r\n\r\n"
     assert not made.transport.aborted
 
 
@@ -429,9 +455,9 @@ async def test_a_transport_that_is_full_from_the_first_is_waited_for():
     made = a_view(waits, says)
     made.view.begin(made.reception, None, is_full=True)
     await asyncio.sleep(0.02)
-    assert made.transport.wire == b""
+    assert body_of(made) == b""
     made.view.resume_writing()
-    await until(lambda: made.transport.wire)
+    await until(lambda: body_of(made))
 
 
 @pytest.mark.parametrize(("size", "reads_on"), [(EARLY_BYTES - 1, True), (EARLY_BYTES, False)])
@@ -455,3 +481,31 @@ async def test_who_has_heard_of_the_next_request_speaks_next():
     assert (made.transport.protocol, heard) == (parked, [made.transport])
     assert made.reception.spoken == 0
     assert made.reception == set()
+
+
+# -- the head --------------------------------------------------------------------------------------
+
+# chunked, kept, the lines beside the headers and the date
+HEADS = [
+    (True, True, [b"HTTP/1.1 200 OK", b"transfer-encoding: chunked"]),
+    (True, False, [b"HTTP/1.1 200 OK", b"transfer-encoding: chunked", b"connection: close"]),
+    (False, False, [b"HTTP/1.0 200 OK"]),
+]
+
+
+@pytest.mark.parametrize(("chunked", "is_kept", "lines"), HEADS)
+def test_a_head_says_how_its_body_is_framed_and_what_becomes_of_the_connection(
+    chunked, is_kept, lines
+):
+    wire = head_bytes({"x-a": "1", "x-b": "\u00e9"}, chunked=chunked, is_kept=is_kept)
+    assert wire.endswith(b"\r\n\r\n")
+    said = wire[:-4].split(b"\r\n")
+    (date,) = [line for line in said if line.startswith(b"date: ")]
+    assert parsedate_to_datetime(date[6:].decode()).tzinfo is UTC
+    assert said == [lines[0], b"x-a: 1", b"x-b: \xc3\xa9", date, *lines[1:]]
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-c: 1", "a\nb", "a\rb", "\r\n\r\n<script>", "a\0b"])
+def test_no_header_breaks_out_of_its_line(value):
+    with pytest.raises(ValueError, match="a header holds"):
+        head_bytes({"x-a": value}, chunked=True, is_kept=True)

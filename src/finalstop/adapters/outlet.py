@@ -2,7 +2,7 @@
 
 `StreamResponse.write` is a coroutine, and awaiting it would cost a task wake-up per event. So the
 head goes out through aiohttp, and the body through here, framed the way the head promised. The
-gateway, itself an aiohttp program, writes through it, too.
+gateway, itself an aiohttp program, writes through it, too, with a head of its own.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ class ResponseOutlet:
         drain: waits until the transport has room. It may raise `ConnectionError`: the client has
             gone.
         chunked: whether the body is framed; HTTP/1.0 knows no chunks, and ends with the connection.
+        head: what goes out before the first bytes, in one write with them.
     """
 
-    __slots__ = ("_chunked", "_drain", "_transport")
+    __slots__ = ("_chunked", "_drain", "_head", "_transport")
 
     def __init__(
         self,
@@ -33,7 +34,9 @@ class ResponseOutlet:
         drain: Callable[[], Awaitable[object]],
         *,
         chunked: bool,
+        head: bytes = b"",
     ) -> None:
+        self._head = head
         self._transport = transport
         self._drain = drain
         self._chunked = chunked
@@ -54,7 +57,10 @@ class ResponseOutlet:
         if transport is None or transport.is_closing():
             msg = "the client has gone"
             raise ConnectionResetError(msg)
-        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        framed = b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
+        if self._head:
+            framed, self._head = self._head + framed, b""
+        transport.write(framed)
         return transport.get_write_buffer_size()
 
     async def drain(self) -> None:
@@ -74,6 +80,13 @@ class ResponseOutlet:
         finally:
             if not transport.is_closing():
                 transport.set_write_buffer_limits()
+
+    def open(self) -> None:
+        """Write the head now, if it has not gone with the first bytes."""
+        transport = self._transport
+        if self._head and transport is not None and not transport.is_closing():
+            transport.write(self._head)
+            self._head = b""
 
     def finish(self) -> None:
         """Say that the body is over. Nothing is written after it, nor to a client that has gone."""

@@ -13,13 +13,13 @@ from aiohttp import HttpVersion11, web
 from finalstop.core.receipt import Ended
 from finalstop.gateway.auth import Admission, forwarded_headers
 from finalstop.gateway.body import boolean, plain_fields, read_fields, streaming_body
-from finalstop.gateway.errors import RequestError, ended_response, receipt_link
+from finalstop.gateway.errors import SERVER, RequestError, ended_response, receipt_link
 from finalstop.gateway.front import FRONT, Front, linger_s, stream_headers
 from finalstop.gateway.passthrough import pass_through
 from finalstop.gateway.view import View, ViewResponse
 from finalstop.runtime.head import view_head
 from finalstop.runtime.intake import UpstreamSource
-from finalstop.runtime.stream import Presence, Stream
+from finalstop.runtime.stream import Stream
 from finalstop.upstream.contract import UpstreamRequest
 from finalstop.wire.formats import encoder_for
 
@@ -87,24 +87,14 @@ async def _stream(
         failed = stream.failed_at_once
         if failed is not None:
             return ended_response(stream, failed)
-        return await _view(front, request, stream, wire_format, presence)
-
-
-async def _view(
-    front: Front, request: web.Request, stream: Stream, wire_format: str, presence: Presence
-) -> web.StreamResponse:
-    """The head; the view itself goes on when the handler has returned."""
-    encoder = encoder_for(wire_format)
-    head = view_head(stream, encoder)
-    response = ViewResponse(headers={**head.headers, "link": receipt_link(stream)})
-    if request.version < HttpVersion11:
-        response.force_close()
-        log.warning("http_1_0_client", stream=stream.id, why="the body ends with the connection")
-    await response.prepare(request)
-    response.view = View(
-        stream, encoder, presence.pass_on(), request, response, write_s=front.limits.write_s
-    )
-    return response
+        if request.version < HttpVersion11:
+            why = "the body ends with the connection"
+            log.warning("http_1_0_client", stream=stream.id, why=why)
+        encoder = encoder_for(wire_format)
+        head = view_head(stream, encoder)
+        headers = {**head.headers, "link": receipt_link(stream), "server": SERVER}
+        view = View(stream, encoder, presence, request, headers, write_s=front.limits.write_s)
+        return ViewResponse(view)
 
 
 async def _whole(stream: Stream) -> web.Response:

@@ -1,14 +1,19 @@
-"""A view that has its client's connection for itself: what is left of a request after its head.
+"""A view that has its client's connection for itself: a streaming answer, from its head on.
 
 While a handler runs aiohttp keeps the request, what its parser made of it, the response, and the
 frames of half a dozen coroutines: more than all that a stream is made of, and a stream may last for
-an hour. So a handler returns once the head is out, and the connection's protocol is this one. When
-the view is over the connection waits here for its next request, and aiohttp speaks again.
+an hour. So a handler returns once it is known that the answer is a view, and the connection's
+protocol is this one. When the view is over the connection waits here for its next request, and
+aiohttp speaks again.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Final, Protocol
 
 import structlog
@@ -47,15 +52,18 @@ class View(asyncio.Protocol):
     Args:
         stream: what is viewed.
         encoder: the wire format.
-        presence: the client's, passed on; it is left when the view is over.
+        presence: the client's; it passes to the view, which leaves when it is over.
         request: what is answered; it is not kept.
-        response: its head, which is out; it is not kept.
+        headers: of the answer, but for those about the connection.
         write_s: the longest that the last bytes wait for a reader that takes none, in seconds.
+
+    Raises:
+        ValueError: a header holds a line break, or a NUL; nothing has been passed on.
     """
 
     __slots__ = (
-        "_chunked", "_early", "_encoder", "_is_reusable", "_parked", "_presence", "_reception",
-        "_room", "_stream", "_task", "_transport", "_waiting", "_write_s",
+        "_chunked", "_early", "_encoder", "_head", "_is_reusable", "_parked", "_presence",
+        "_reception", "_room", "_stream", "_task", "_transport", "_waiting", "_write_s",
     )  # fmt: skip
 
     def __init__(
@@ -64,16 +72,16 @@ class View(asyncio.Protocol):
         encoder: Encoder,
         presence: Presence,
         request: web.Request,
-        response: web.StreamResponse,
+        headers: Mapping[str, str],
         *,
         write_s: float,
     ) -> None:
         self._stream: Final = stream
         self._encoder: Final = encoder
-        self._presence: Final = presence
         # HTTP/1.0 knows no chunks: the body ends with the connection.
         self._chunked: Final = request.version >= HttpVersion11
-        self._is_reusable: Final = bool(response.keep_alive)
+        self._is_reusable: Final = self._chunked and request.keep_alive
+        self._head = head_bytes(headers, chunked=self._chunked, is_kept=self._is_reusable)
         self._transport: Final = request.transport
         self._write_s: Final = write_s
         self._reception: Reception
@@ -83,6 +91,7 @@ class View(asyncio.Protocol):
         self._waiting: asyncio.TimerHandle | None = None
         # What came of the next request while this one was still answered.
         self._early = b""
+        self._presence: Final = presence.pass_on()
 
     def begin(
         self, reception: Reception, parked: asyncio.Protocol | None, *, is_full: bool
@@ -106,7 +115,7 @@ class View(asyncio.Protocol):
         self._task = asyncio.Task(self._run(transport), name="view")
 
     def drop(self) -> None:
-        """Give up before it began: its client has the head, and must not wait for more."""
+        """Give up before it began: its client must not wait for an answer."""
         self._presence.leave()
         if self._transport is not None:
             self._transport.abort()
@@ -117,7 +126,10 @@ class View(asyncio.Protocol):
             self._transport.close()
 
     async def _run(self, transport: asyncio.Transport) -> None:
-        outlet = ResponseOutlet(transport, self._room.heard, chunked=self._chunked)
+        head, self._head = self._head, b""
+        outlet = ResponseOutlet(transport, self._room.heard, chunked=self._chunked, head=head)
+        # With the first words, if they are there; not every event has some in every format.
+        asyncio.get_running_loop().call_soon(outlet.open)
         is_whole = False
         try:
             await self._write(outlet)
@@ -128,7 +140,9 @@ class View(asyncio.Protocol):
             self._task = None
             self._presence.leave()
             if not is_whole:
-                outlet.abort()  # no reader may take what it got for the whole
+                # No reader may take it for the whole; one that got no head would ask again.
+                outlet.open()
+                outlet.abort()
         if is_whole:
             self._be_over(transport)
 
@@ -210,6 +224,39 @@ class View(asyncio.Protocol):
 
 
 class ViewResponse(web.StreamResponse):
-    """The head of a view. Prepare it, give it its view, return it; `Speaker` sees to the rest."""
+    """What a handler returns whose answer is a view; `Speaker` sees to it, and aiohttp does not."""
 
-    view: View
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self.view: Final = view
+
+
+def head_bytes(headers: Mapping[str, str], *, chunked: bool, is_kept: bool) -> bytes:
+    """The head of a 200 with a streamed body, blank line included (RFC 9112, section 2.1).
+
+    Args:
+        headers: those about the connection and the date are added.
+        chunked: whether the body comes in chunks; else it ends with the connection, as HTTP/1.0's.
+        is_kept: whether the connection may serve another request.
+
+    Raises:
+        ValueError: a header holds a line break, or a NUL.
+    """
+    lines = ["HTTP/1.1 200 OK" if chunked else "HTTP/1.0 200 OK"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    now = int(datetime.now(UTC).timestamp())
+    lines.append(f"date: {_http_date(now)}")
+    if chunked:
+        lines.append("transfer-encoding: chunked")
+        if not is_kept:
+            lines.append("connection: close")
+    text = "\r\n".join(lines)
+    if not text.count("\r") == text.count("\n") == len(lines) - 1 or "\0" in text:
+        raise ValueError("a header holds a line break, or a NUL")
+    return f"{text}\r\n\r\n".encode()
+
+
+@lru_cache(maxsize=1)
+def _http_date(second: int) -> str:
+    """RFC 9110, section 5.6.7."""
+    return formatdate(second, usegmt=True)

@@ -57,6 +57,7 @@ def of_a_reader(world: World, asking: Asking, reader: Reader) -> Iterator[str]:
             yield from _of_silence(world, asking, reader)
     if answer.is_stream:
         yield from _of_order(story, asking, reader, answer)
+        yield from _of_what_follows(story, answer)
 
 
 def of_a_broken_reader(world: World, asking: Asking, reader: Reader) -> Iterator[str]:
@@ -66,9 +67,16 @@ def of_a_broken_reader(world: World, asking: Asking, reader: Reader) -> Iterator
     if story is None or story.ended is None or not answer.is_stream:
         return
     yield from _of_order(story, asking, reader, answer)
+    yield from _of_what_follows(story, answer)
     says_whole = b"event: message_stop" in reader.data or b'"event":"end"' in reader.data
     if says_whole and not story.ended.receipt.complete:
         yield f"I5 {story.stream}: the wire says complete, and it is {story.ended.receipt.reason}"
+
+
+def _of_what_follows(story: Story, answer: Answer) -> Iterator[str]:
+    """Behind a body the next answer begins, and nothing else."""
+    if answer.ended == "bytes after the last chunk":
+        yield f"I1 {story.stream}: {answer.ended}"
 
 
 def _of_a_calm_reader(ended: Ended, asking: Asking, answer: Answer) -> Iterator[str]:

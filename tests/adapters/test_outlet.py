@@ -14,6 +14,7 @@ class Transport:
 
     def __init__(self):
         self.wire = b""
+        self.writes = 0
         self.closing = False
         self.aborted = False
         self.marks = []
@@ -22,6 +23,7 @@ class Transport:
         self.marks.append(high)
 
     def write(self, data):
+        self.writes += 1
         self.wire += data
 
     def is_closing(self):
@@ -136,24 +138,46 @@ async def test_for_a_client_that_has_gone_there_is_nothing_to_flush():
     assert (writer.drained, request.transport.marks) == (0, [])
 
 
-@pytest.mark.parametrize(
-    ("version", "wire"), [(HttpVersion11, b"1\r\na\r\n0\r\n\r\n"), (HttpVersion10, b"a")]
-)
-def test_the_last_chunk_says_that_the_body_is_over(version, wire):
-    it, request, _ = outlet(version)
+# chunked, what is written, what is ended with, what is on the wire
+ENDS = [
+    (True, [b"a"], b"b", b"HEAD1\r\na\r\n1\r\nb\r\nTAIL"),
+    (True, [b"a"], b"", b"HEAD1\r\na\r\nTAIL"),
+    (True, [], b"", b"HEADTAIL"),
+    (False, [b"a"], b"b", b"HEADabTAIL"),
+    (False, [], b"b", b"HEADbTAIL"),
+]
+
+
+@pytest.mark.parametrize(("chunked", "writes", "last", "wire"), ENDS)
+def test_head_and_tail_go_with_the_first_and_the_last_bytes(chunked, writes, last, wire):
+    transport: Any = Transport()
+    it = ResponseOutlet(transport, Writer().drain, chunked=chunked, head=b"HEAD", tail=b"TAIL")
+    for data in writes:
+        it.write(data)
+    it.end(last)
+    assert transport.wire == wire
+    assert transport.writes == len(writes) + 1
+
+
+def test_a_head_does_not_wait_for_words_and_goes_once():
+    transport: Any = Transport()
+    it = ResponseOutlet(transport, Writer().drain, chunked=True, head=b"HEAD")
+    it.open()
+    it.open()
     it.write(b"a")
-    it.finish()
-    assert request.transport.wire == wire
+    assert transport.wire == b"HEAD1\r\na\r\n"
 
 
 @pytest.mark.parametrize("gone", ["lost", "from the first"])
 def test_nothing_is_said_to_a_client_that_has_gone(gone):
-    it, request, writer = outlet()
-    request.transport.lose()
-    if gone == "from the first":
-        it = ResponseOutlet(None, writer.drain, chunked=True)
-    it.finish()
-    assert request.transport.wire == b""
+    transport: Any = Transport()
+    transport.lose()
+    known = transport if gone == "lost" else None
+    it = ResponseOutlet(known, Writer().drain, chunked=True, head=b"HEAD")
+    it.open()
+    with pytest.raises(ConnectionResetError):
+        it.end(b"")
+    assert transport.wire == b""
 
 
 def test_cutting_resets_the_connection_and_may_come_late():

@@ -1,7 +1,9 @@
 """A view has its client's connection for itself, and gives it back for the next request."""
 
 import asyncio
+import gc
 import json
+import weakref
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ import pytest
 from aiohttp import HttpVersion11
 
 from finalstop.gateway import view as view_module
+from finalstop.gateway.speaker import Speaker
 from finalstop.gateway.view import EARLY_BYTES, View, head_bytes
 from finalstop.simulator import CallEnd
 from tests.gateway.served import ASK, logged, request, served, until
@@ -183,8 +186,10 @@ async def test_a_connection_that_asked_again_is_not_closed_for_its_silence_befor
         reader, writer = await connect(gateway.url)
         writer.write(asking(QUICK))
         await read_answer(reader)
-        writer.write(asking("x-simulator: text,words=10,pace_ms=60"))
+        writer.write(asking("x-simulator: text,words=60,pace_ms=60"))
+        asked_at = asyncio.get_running_loop().time()
         assert b"event: message_stop" in await read_answer(reader)
+        assert asyncio.get_running_loop().time() - asked_at > 0.4
         writer.transport.abort()
 
 
@@ -234,6 +239,95 @@ async def test_a_reader_that_leaves_is_no_news():
         writer.transport.abort()
         await until(lambda: gateway.lines_of("stream_ended"))
         assert not gateway.lines_of("view_cut")
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_who_asks_for_another_protocol_is_answered_and_let_go(way):
+    sent, cut = WAYS[way]
+    head, blank, body = sent.partition(b"content-type")
+    sent = head + b"connection: upgrade\r\nupgrade: websocket\r\n" + blank + body
+    async with served() as gateway:
+        reader, writer = await connect(gateway.url)
+        for piece in cut(sent):
+            writer.write(piece)
+            await asyncio.sleep(0.02)
+        async with asyncio.timeout(5):
+            answer = await reader.read(-1)
+        assert b"connection: close\r\n" in answer
+        assert answer.count(b"event: message_stop") == 1
+        writer.transport.abort()
+
+
+def speakers_and_views():
+    return [it for it in gc.get_objects() if isinstance(it, Speaker | View)]
+
+
+@pytest.mark.parametrize("end", ["leaves", "is answered", "is answered and let go"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_nothing_is_left_of_a_connection_when_it_is_over(way, end):
+    sent, cut = WAYS[way]
+    if end == "leaves":
+        sent = sent.replace(b"text,words=3", b"stall@mid-tx")[: len(sent)]
+        sent = sent.replace(b"stall@mid-tx", b"stall@mid-text")
+    elif end == "is answered and let go":
+        sent = sent.replace(b"content-type", b"connection: close\r\ncontent-type")
+    async with served() as gateway:
+        gc.collect()
+        before = len(speakers_and_views())
+        reader, writer = await connect(gateway.url)
+        for piece in cut(sent):
+            writer.write(piece)
+            await asyncio.sleep(0.02)
+        async with asyncio.timeout(5):
+            await reader.readuntil(b"text_delta" if end == "leaves" else LAST_CHUNK)
+        writer.transport.abort()
+        await until(lambda: not gateway.relay.live)
+        await until(lambda: gc.collect() >= 0 and len(speakers_and_views()) <= before)
+
+
+async def test_a_client_that_is_lost_between_handler_and_view_is_cut_and_missed(monkeypatch):
+    finish = Speaker.finish_response
+
+    async def loses(self, request, resp, start_time):
+        done = await finish(self, request, resp, start_time)
+        self._task_handler.cancel()
+        return done
+
+    monkeypatch.setattr(Speaker, "finish_response", loses)
+    async with served() as gateway:
+        reader, writer = await connect(gateway.url)
+        writer.write(asking(SLOW))
+        async with asyncio.timeout(5):
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await reader.readuntil(LAST_CHUNK)
+        await until(lambda: gateway.call.ended is CallEnd.PEER_CLOSED, within_s=2)
+        assert not gateway.relay.watched
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_view_that_finds_its_connection_full_waits_and_leaves_it_as_it_was(
+    way, monkeypatch
+):
+    sent, _ = WAYS[way]
+    finish = Speaker.finish_response
+
+    async def is_full(self, request, resp, start_time):
+        transport = self.transport
+        self.pause_writing()  # aiohttp asserts that it is not paused already
+        asyncio.get_running_loop().call_later(
+            0.05, lambda: transport.get_protocol().resume_writing()
+        )
+        return await finish(self, request, resp, start_time)
+
+    monkeypatch.setattr(Speaker, "finish_response", is_full)
+    async with served() as gateway:
+        reader, writer = await connect(gateway.url)
+        for _ in range(2):
+            writer.write(sent)
+            assert b"event: message_stop" in await read_answer(reader)
+            await asyncio.sleep(0.1)
+        writer.transport.abort()
 
 
 # -- by itself, on a transport that is none --------------------------------------------------------
@@ -292,6 +386,8 @@ class Transport:
 class Reception(set):
     """Takes connections back."""
 
+    is_closing = False
+
     def __init__(self):
         super().__init__()
         self.spoken = 0
@@ -331,6 +427,10 @@ class Presence:
 
 
 async def says(outlet):
+    outlet.end(b"a")
+
+
+async def begins(outlet):
     outlet.write(b"a")
 
 
@@ -346,15 +446,17 @@ async def breaks(_outlet):
     raise ZeroDivisionError("CANARY")
 
 
-def a_view(*acts, transport=None, is_there=True, write_s=1.0, reusable=True):
+def a_view(*acts, transport=None, is_there=True, reusable=True):
     made: Any = SimpleNamespace(
         transport=transport or Transport(), presence=Presence(), reception=Reception()
     )
     transport = made.transport if is_there else None
-    asked: Any = SimpleNamespace(version=HttpVersion11, transport=transport, keep_alive=reusable)
-    stream: Any = Stream(*acts)
+    asked: Any = SimpleNamespace(
+        version=HttpVersion11, transport=transport, keep_alive=reusable, headers={}
+    )
+    made.stream = Stream(*acts)
     encoder: Any = None
-    made.view = View(stream, encoder, made.presence, asked, {"a": "b"}, write_s=write_s)
+    made.view = View(made.stream, encoder, made.presence, asked, {"a": "b"})
     return made
 
 
@@ -391,7 +493,7 @@ async def test_the_head_goes_with_the_first_words_but_does_not_wait_for_them(pau
     made = a_view(*[waits] * pauses, says)
     await over(made)
     assert body_of(made) == b"1\r\na\r\n0\r\n\r\n"
-    assert made.transport.writes == 2 + pauses
+    assert made.transport.writes == 1 + pauses
 
 
 async def test_on_a_connection_that_is_closing_a_view_leaves_at_once():
@@ -416,7 +518,7 @@ async def test_a_view_that_does_not_begin_cuts_its_connection(is_there):
     ],
 )
 async def test_a_view_that_does_not_come_to_its_end_is_cut_and_told(act, event, says_):
-    made = a_view(says, act)
+    made = a_view(begins, act)
     with logged() as log:
         await over(made)
     assert made.transport.aborted
@@ -427,24 +529,39 @@ async def test_a_view_that_does_not_come_to_its_end_is_cut_and_told(act, event, 
     assert says_ in log.getvalue()
 
 
-async def test_a_reader_that_leaves_the_last_bytes_is_cut_after_write_s():
-    made = a_view(says, write_s=0.05)
-    made.transport.takes = False
-    with logged() as log:
-        await over(made)
-    assert made.transport.aborted
-    assert "write_s=0.05" in log.getvalue()
+async def test_a_connection_that_waits_keeps_nothing_of_its_stream():
+    made = a_view(says)
+    stream = weakref.ref(made.stream)
+    await over(made)
+    made.stream = None
+    gc.collect()
+    assert stream() is None
+    assert made.reception == {made.view}
 
 
-async def test_the_last_bytes_are_waited_for():
-    made = a_view(says, reusable=False)
-    made.transport.takes = False
+async def test_a_view_that_is_cancelled_before_its_first_step_leaves_and_is_cut():
+    made = a_view(says)
     made.view.begin(made.reception, None, is_full=False)
-    await asyncio.sleep(0.05)
-    assert not made.transport.closing
-    made.transport.take()
-    await until(lambda: made.transport.closing)
-    assert body_of(made) == b"1\r\na\r\n0\r\n\r\n"
+    made.view._task.cancel()
+    await until(lambda: made.presence.left)
+    assert made.transport.aborted
+
+
+async def test_nobody_waits_for_the_last_bytes_of_a_client_that_has_gone():
+    async def closes(_outlet):
+        made.transport.close()
+
+    made = a_view(says, closes)
+    made.transport.takes = False
+    await over(made)
+    assert made.transport.aborted
+
+
+async def test_a_gateway_that_closes_keeps_no_connection():
+    made = a_view(says)
+    made.reception.is_closing = True
+    await over(made)
+    assert made.transport.closing
     assert not made.transport.aborted
 
 

@@ -21,7 +21,6 @@ from finalstop.core.endings import EndReason
 from finalstop.core.lifecycle import Lifecycle
 from finalstop.core.receipt import Ended
 from finalstop.core.transitions import Phase
-from finalstop.gateway.view import View
 from finalstop.runtime.producer import Producer
 from finalstop.runtime.pulled import PulledOutlet
 from finalstop.runtime.stream import Stream
@@ -187,7 +186,7 @@ def keep_alive_for_ever(monkeypatch):
     """A reader that takes its last bytes slowly is kept alive after its terminal."""
 
     def put(self, now):
-        self._put(self._encoder.keep_alive)
+        self._outlet.write(self._encoder.keep_alive)
 
     monkeypatch.setattr(Viewer, "_keep_alive", put)
 
@@ -340,16 +339,16 @@ def never_open_the_gate(monkeypatch):
 
 def end_a_cut_view_properly(monkeypatch):
     """A reader that takes nothing is let go as if it had had everything."""
-    write = View._write
+    view = Stream.view
 
-    async def ends(self, outlet):
+    async def ends(self, encoder, outlet):
         with suppress(ConnectionError):
-            await write(self, outlet)
+            await view(self, encoder, outlet)
             return
-        outlet.finish()
+        outlet.end(b"")
 
     monkeypatch.setattr(ResponseOutlet, "abort", lambda _self: None)
-    monkeypatch.setattr(View, "_write", ends)
+    monkeypatch.setattr(Stream, "view", ends)
 
 
 def lose_the_last_of_a_slice(monkeypatch):

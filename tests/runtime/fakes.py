@@ -159,6 +159,7 @@ class BufferOutlet:
         self.gone = False
         self.taken = bytearray()
         self.writes: list[bytes] = []
+        self.ended = 0
         self.error: Exception | None = None
         self._held = bytearray()
         self._high = high
@@ -187,6 +188,10 @@ class BufferOutlet:
         else:
             self._look()
         return self.backlog
+
+    def end(self, data: bytes) -> int:
+        self.ended += 1
+        return self.write(data)
 
     async def drain(self) -> None:
         await self._room.wait()

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+# RFC 9112, section 7.1.
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
@@ -24,9 +25,10 @@ class ResponseOutlet:
             gone.
         chunked: whether the body is framed; HTTP/1.0 knows no chunks, and ends with the connection.
         head: what goes out before the first bytes, in one write with them.
+        tail: what goes out behind the last bytes, in one write with them.
     """
 
-    __slots__ = ("_chunked", "_drain", "_head", "_transport")
+    __slots__ = ("_chunked", "_drain", "_head", "_tail", "_transport")
 
     def __init__(
         self,
@@ -35,8 +37,10 @@ class ResponseOutlet:
         *,
         chunked: bool,
         head: bytes = b"",
+        tail: bytes = b"",
     ) -> None:
         self._head = head
+        self._tail = tail
         self._transport = transport
         self._drain = drain
         self._chunked = chunked
@@ -63,6 +67,13 @@ class ResponseOutlet:
         transport.write(framed)
         return transport.get_write_buffer_size()
 
+    def end(self, data: bytes) -> int:
+        """Hand over the last `data`, which may be none; as `write` otherwise."""
+        if self._chunked and data:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self._chunked = False  # framed it is, and nothing follows
+        return self.write(data + self._tail)
+
     async def drain(self) -> None:
         """Wait until the transport has room."""
         await self._drain()
@@ -87,12 +98,6 @@ class ResponseOutlet:
         if self._head and transport is not None and not transport.is_closing():
             transport.write(self._head)
             self._head = b""
-
-    def finish(self) -> None:
-        """Say that the body is over. Nothing is written after it, nor to a client that has gone."""
-        transport = self._transport
-        if self._chunked and transport is not None and not transport.is_closing():
-            transport.write(LAST_CHUNK)
 
     def abort(self) -> None:
         """Cut the connection, without a proper end."""

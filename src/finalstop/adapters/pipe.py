@@ -71,6 +71,10 @@ class Pipe:
             self._news.notify()
             return self._held_bytes + self._handed_bytes
 
+    def end(self, data: bytes) -> int:
+        """Hand the last `data` over; `close` says that it was. As `write` otherwise."""
+        return self.write(data)
+
     async def drain(self) -> None:
         """Wait until there is room again.
 

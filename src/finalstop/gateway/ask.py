@@ -50,6 +50,10 @@ class Terminal:
         self._write(data.decode())
         return 0
 
+    def end(self, data: bytes) -> int:
+        """Show the last `data`."""
+        return self.write(data)
+
     async def drain(self) -> None:
         """A terminal always has room."""
 

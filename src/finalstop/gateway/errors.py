@@ -101,7 +101,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return error_response(500, f"finalstop failed ({type(error).__name__}); see its log.")
 
 
-def place_of(error: Exception) -> str:
+def place_of(error: BaseException) -> str:
     """Where it was raised, as `file:line`: with its type, all that may be told of it."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{frame.filename}:{frame.lineno}"

@@ -93,8 +93,7 @@ async def _stream(
         encoder = encoder_for(wire_format)
         head = view_head(stream, encoder)
         headers = {**head.headers, "link": receipt_link(stream), "server": SERVER}
-        view = View(stream, encoder, presence, request, headers, write_s=front.limits.write_s)
-        return ViewResponse(view)
+        return ViewResponse(View(stream, encoder, presence, request, headers))
 
 
 async def _whole(stream: Stream) -> web.Response:

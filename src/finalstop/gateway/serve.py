@@ -134,6 +134,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 yield Gateway(url, relay)
         finally:
             relay.cut("The gateway is closed.")
+            speakers.stop()
             await runner.cleanup()
             speakers.close()
 

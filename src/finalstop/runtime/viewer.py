@@ -45,6 +45,9 @@ class Outlet(Protocol):
     def write(self, data: bytes) -> int:
         """Take `data` and return the backlog. Never waits."""
 
+    def end(self, data: bytes) -> int:
+        """Take the last `data`, which may be none; `write` and `end` are not called again."""
+
     async def drain(self) -> None:
         """Wait until there is room again.
 
@@ -202,11 +205,11 @@ class Viewer:
         data = encode_batch(self._encoder, batch)
         self.cursor = last.last
         self.done = type(last.event) is Ended
-        if data:
+        if data or self.done:
             self._put(data)
 
     def _put(self, data: bytes) -> None:
-        backlog = self._outlet.write(data)
+        backlog = self._outlet.end(data) if self.done else self._outlet.write(data)
         self._sent_bytes += len(data)
         self._written_at = now = self._clock()
         if not backlog or not self._backlog:

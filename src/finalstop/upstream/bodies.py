@@ -1,6 +1,7 @@
 """Bodies on their way: a request's in slices, a response's with its connection watched.
 
-It repairs what aiohttp's reader does not tell. It may not know of attempts, sinks or streams.
+It repairs what aiohttp's reader does not tell, and gathers what a refusal says. It may not know of
+attempts, sinks or streams.
 """
 
 from __future__ import annotations

@@ -345,6 +345,8 @@ class DirectCall:
             await asyncio.wait(news, return_when=asyncio.FIRST_COMPLETED)
             if (answer.done() and not self._streaming) or self._connection is None:
                 return
+            if connection.is_closed:
+                return  # it will be told as lost
         self._is_sent = True
         # An early answer may have come while the request was still being written.
         if self._sink is not None and not self._streaming:

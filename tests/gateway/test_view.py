@@ -309,7 +309,7 @@ async def test_a_client_that_is_lost_between_handler_and_view_is_cut_and_missed(
 async def test_a_view_that_finds_its_connection_full_waits_and_leaves_it_as_it_was(
     way, monkeypatch
 ):
-    sent, _ = WAYS[way]
+    sent = WAYS[way][0].replace(b"words=3", b"words=3,pace_ms=60")
     finish = Speaker.finish_response
 
     async def is_full(self, request, resp, start_time):

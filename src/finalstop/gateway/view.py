@@ -129,7 +129,8 @@ class View(asyncio.Protocol):
         stream, encoder = shown
         self._task = asyncio.Task(stream.view(encoder, outlet), name="view")
         self._task.add_done_callback(self._shown)
-        # With the first words, if they are there; not every event has some in every format.
+        # With the first words, if they are there; not every event has some in every format. Also
+        # before a cut: who got no head would ask again.
         asyncio.get_running_loop().call_soon(outlet.open)
 
     def drop(self) -> None:
@@ -152,9 +153,7 @@ class View(asyncio.Protocol):
         if error is None:
             self._be_over()
             return
-        # No reader may take it for the whole; one that got no head would ask again.
-        self._outlet.open()
-        self._outlet.abort()
+        self._outlet.abort()  # no reader may take it for the whole
         self._tell(error)
 
     def _tell(self, error: BaseException) -> None:

@@ -125,7 +125,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         tuple[StreamRoute, ...],
         Meta(
             description="the routes whose streams are read as soon as something is there, whatever "
-            "gate_s is: for a voice or a typing effect, at the full price in work",
+            "gate_s is: for a voice or a typing effect, at the full price in work; under load they "
+            "wait for a rest (rest_s) as all do",
             extra={"allowed": f"any of {', '.join(STREAM_ROUTES)}, with commas between"},
         ),
     ] = ()

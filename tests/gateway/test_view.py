@@ -259,7 +259,8 @@ async def test_who_asks_for_another_protocol_is_answered_and_let_go(way):
 
 
 def speakers_and_views():
-    return [it for it in gc.get_objects() if isinstance(it, Speaker | View)]
+    # Not isinstance: others' objects may do anything when asked.
+    return [it for it in gc.get_objects() if type(it) in (Speaker, View)]
 
 
 @pytest.mark.parametrize("end", ["leaves", "is answered", "is answered and let go"])

@@ -22,9 +22,11 @@ TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 # Of one core. What is always there (a shell, an agent, timers of the system) takes under 3 %.
 OTHERS_SHARE_MAX: Final = 0.06
-# The rest of what the system counts: who came and went between two looks. It counts by ticks, so
-# its count is off by some percent, and it sees what happens outside of our container.
+# The rest of what the system counts: who came and went between two looks. Where it counts by ticks
+# only, its count is off by some percent.
 UNSEEN_SHARE_MAX: Final = 0.15
+# The scheduler's account of all processes, where the system has control groups of the first kind.
+EXACT: Final = Path("/sys/fs/cgroup/cpuacct/cpuacct.usage")
 # What the hypervisor takes from us is somebody else's, too.
 STOLEN_SHARE_MAX: Final = 0.02
 # The load's own core: over this it cannot say how late an event came.
@@ -64,6 +66,18 @@ class Spent:
     others_ns: Mapping[int, int]
 
 
+def _exactly_busy_s(account: Path) -> float | None:
+    """What all processes have used, by the scheduler's own account; None where there is none.
+
+    Ticks fall in with a load that has a rhythm: with 64 streams that send 50 times a second they
+    counted 12 to 22 % of a core that nobody had used.
+    """
+    try:
+        return int(account.read_text("utf-8")) / 1e9
+    except (OSError, ValueError):
+        return None
+
+
 def spent(mine: Container[int]) -> Spent:
     """Read the counters of the system.
 
@@ -72,10 +86,11 @@ def spent(mine: Container[int]) -> Spent:
     """
     line = Path("/proc/stat").read_text("utf-8").partition("\n")[0]
     user, nice, system, _idle, _wait, irq, softirq, stolen = map(int, line.split()[1:9])
-    busy = user + nice + system + irq + softirq
+    ticked_s = (user + nice + system + irq + softirq) / TICKS_PER_S
+    exact_s = _exactly_busy_s(EXACT)
     return Spent(
         at_s=time.monotonic(),
-        busy_s=busy / TICKS_PER_S,
+        busy_s=ticked_s if exact_s is None else exact_s,
         network_s=network_ns() / 1e9,
         stolen_s=stolen / TICKS_PER_S,
         others_ns=everybody_else(mine),

@@ -133,10 +133,7 @@ def everybody_else(mine: Container[int]) -> dict[int, int]:
 
 
 def network_ns() -> int:
-    """CPU nanoseconds of the kernel's own network threads, up to now: it is our events they carry.
-
-    There is next to nothing where a relay writes now and then, and a fifth of a core in a burst.
-    """
+    """CPU nanoseconds of the kernel's own network threads, which carry our events, up to now."""
     return sum(scheduled_ns(pid) for pid in _pids() if _carries(pid))
 
 

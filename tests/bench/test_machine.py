@@ -8,7 +8,16 @@ import sys
 
 import pytest
 
-from bench.machine import Shares, Spent, cores, description, disturbances, noise, shares
+from bench.machine import (
+    Shares,
+    Spent,
+    _exactly_busy_s,
+    cores,
+    description,
+    disturbances,
+    noise,
+    shares,
+)
 
 QUIET = {"relay": 0.5, "load": 0.6, "others": 0.02, "unseen": 0.05, "stolen": 0.0}
 
@@ -33,6 +42,14 @@ def test_what_our_own_processes_used_is_nobody_elses():
     assert seen.unseen == pytest.approx(0.02)
     assert (seen.relay, seen.load) == (0.5, 0.6)
     assert seen.stolen == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(("said", "busy_s"), [("2500000000\n", 2.5), ("", None), (None, None)])
+def test_the_schedulers_account_is_taken_where_there_is_one(said, busy_s, tmp_path):
+    account = tmp_path / "cpuacct.usage"
+    if said is not None:
+        account.write_text(said)
+    assert _exactly_busy_s(account) == busy_s
 
 
 @pytest.mark.slow

@@ -37,10 +37,10 @@ async def read_answer(reader):
         return await reader.readuntil(LAST_CHUNK)
 
 
-async def begun(gateway, *headers):
+async def begun(gateway, script=SLOW):
     """A stream that is under way, and its client."""
     reader, writer = await connect(gateway.url)
-    writer.write(asking(SLOW, *headers))
+    writer.write(asking(script))
     async with asyncio.timeout(5):
         await reader.readuntil(b"text_delta")
     return reader, writer
@@ -113,10 +113,7 @@ async def test_of_the_next_request_nothing_is_lost_that_came_in_the_same_read(ne
 
 async def test_the_next_request_waits_for_the_answer_that_is_under_way():
     async with served() as gateway:
-        reader, writer = await connect(gateway.url)
-        writer.write(asking("x-simulator: text,words=10,pace_ms=30"))
-        async with asyncio.timeout(5):
-            await reader.readuntil(b"text_delta")
+        reader, writer = await begun(gateway, "x-simulator: text,words=10,pace_ms=30")
         for piece in cut_at(10, 60)(asking(QUICK)):
             writer.write(piece)
             await asyncio.sleep(0.02)
@@ -128,10 +125,7 @@ async def test_the_next_request_waits_for_the_answer_that_is_under_way():
 
 async def test_a_client_that_has_sent_its_next_request_early_is_missed_all_the_same():
     async with served() as gateway:
-        reader, writer = await connect(gateway.url)
-        writer.write(asking("x-simulator: stall@mid-text"))
-        async with asyncio.timeout(5):
-            await reader.readuntil(b"text_delta")
+        _, writer = await begun(gateway, "x-simulator: stall@mid-text")
         writer.write(asking(QUICK))
         await asyncio.sleep(0.05)
         writer.transport.abort()

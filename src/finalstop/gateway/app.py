@@ -55,7 +55,7 @@ ROUTES: Final[tuple[Route, ...]] = (
 @web.middleware
 def host_guard(request: web.Request, handler: Handler) -> Awaitable[web.StreamResponse]:
     """Refuse what a hostile page in the same browser could send to a loopback server."""
-    # Not a coroutine: its frame would be kept, and gone through, as long as the answer streams.
+    # Not a coroutine: nothing comes after the handler, and each wake would go through its frame.
     request.app[FRONT].gatekeeper.check_host(request.method, request.headers)
     return handler(request)
 

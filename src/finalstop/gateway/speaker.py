@@ -6,7 +6,7 @@ text, with the client's own bytes in the answer and in its log. Those may be a k
 And it waits for a client that takes nothing: a closed connection is kept until its last byte is
 taken. A view has a clock of its own; whole answers, a Message or an error, get theirs here.
 
-A view gets the connection for itself (`gateway.view`): aiohttp's part ends with the head.
+A view gets the connection for itself, before its head (`gateway.view`): aiohttp's part ends there.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Speaker(web.RequestHandler):
         self._speakers = speakers
         self._write_s = write_s
         self._looking: asyncio.TimerHandle | None = None
-        # The view whose head is out, until it begins.
+        # What the handler came to, if that is a view, until it begins.
         self._view: View | None = None
         # Of the request in hand: how long its head is, and how much has come in all.
         self._head_bytes = 0
@@ -115,7 +115,7 @@ class Speaker(web.RequestHandler):
         try:
             await super().start()
         except BaseException:
-            if self._view is not None:  # the client has gone between head and view
+            if self._view is not None:  # the client has gone between handler and view
                 self._view.drop()
             raise
         view, self._view = self._view, None

@@ -33,7 +33,7 @@ class DirectUpstream:
         credentials: headers added to every request, e.g. {"x-api-key": ...}; may be empty.
         limits: `connect_s` bounds each attempt's way to a connection, `stream_bytes` what a
             compressed body may decompress to, `body_bytes` what `fetch` takes, `gate_s` how long
-            a stream that flows may wait to be read; a request that is `at_once` never waits.
+            a stream that flows may wait to be read, unless its request is `at_once`.
         ssl_context: None for the system's trust store.
         connections_max: 0 for no limit of our own; beyond it a call waits, at most `connect_s`.
         keepalive_s: how long a connection is kept idle.
